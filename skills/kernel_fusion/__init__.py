@@ -1,0 +1,1 @@
+"""Compiled and fused code with the same arithmetic."""

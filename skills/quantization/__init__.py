@@ -1,0 +1,1 @@
+"""Lower-precision arithmetic in linear layers."""

@@ -1,0 +1,45 @@
+"""Every technique and skill by name: the one table through which they are found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sol.errors import UnknownNameError
+from sol.skills.cache.easycache import EASYCACHE
+from sol.skills.cache.step_mask import STEP_MASK
+from sol.skills.cache.text_kv import TEXT_KV
+from sol.skills.kernel_fusion.regional_compile import REGIONAL_COMPILE
+from sol.skills.quantization.int8_dynamic import INT8_DYNAMIC
+from sol.technique import Technique
+
+TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
+    {
+        technique.name: technique
+        for technique in (EASYCACHE, STEP_MASK, TEXT_KV, INT8_DYNAMIC, REGIONAL_COMPILE)
+    }
+)
+
+SKILLS: tuple[str, ...] = tuple(dict.fromkeys(t.skill for t in TECHNIQUES.values()))
+
+
+def get_technique(name: str) -> Technique:
+    """The technique called `name`.
+
+    Raises:
+        UnknownNameError: There is none; the known ones are listed.
+    """
+    if name not in TECHNIQUES:
+        raise UnknownNameError("technique", name, TECHNIQUES, "`sol skills` describes them.")
+    return TECHNIQUES[name]
+
+
+def techniques_of(skill: str) -> tuple[Technique, ...]:
+    """The techniques of one skill, in the table's order.
+
+    Raises:
+        UnknownNameError: There is no such skill.
+    """
+    if skill not in SKILLS:
+        raise UnknownNameError("skill", skill, SKILLS)
+    return tuple(t for t in TECHNIQUES.values() if t.skill == skill)

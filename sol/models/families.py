@@ -1,0 +1,65 @@
+"""The table of model families: which adapter describes which pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from sol.errors import NotApplicableError
+from sol.models import ltx
+from sol.models.machine import machine_capabilities
+from sol.roles import Roles
+from sol.target import Workload
+
+
+@dataclass(frozen=True)
+class Family:
+    """What Sol must know of one family of pipelines.
+
+    Attributes:
+        pipelines: Class names of diffusers pipelines that it describes.
+        describe: Finds the roles; machine capabilities are added by `describe_roles`.
+        call_arguments: The pipeline's keyword arguments for a workload.
+    """
+
+    name: str
+    pipelines: tuple[str, ...]
+    describe: Callable[[Any], Roles]
+    call_arguments: Callable[[Workload], Mapping[str, Any]]
+
+
+_LTX = Family("ltx", ("LTXPipeline",), ltx.describe, ltx.call_arguments)
+
+FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in (_LTX,)})
+
+
+def get_family(pipeline: Any) -> Family:
+    """The family of a pipeline, by its class.
+
+    Raises:
+        NotApplicableError: No adapter describes this class.
+    """
+    class_name = type(pipeline).__name__
+    for family in FAMILIES.values():
+        if class_name in family.pipelines:
+            return family
+    known = ", ".join(name for family in FAMILIES.values() for name in family.pipelines)
+    raise NotApplicableError(
+        f"Sol has no adapter for {class_name}. It knows: {known}. "
+        "A new family is one file in sol/models and one row in sol/models/families.py."
+    )
+
+
+def describe_roles(pipeline: Any) -> Roles:
+    """What this pipeline on this machine offers to techniques."""
+    roles = get_family(pipeline).describe(pipeline)
+    present, absent = machine_capabilities(str(pipeline.device.type), pipeline.dtype)
+    return Roles(
+        family=roles.family,
+        denoisers=roles.denoisers,
+        guidance=roles.guidance,
+        capabilities=roles.capabilities | present,
+        lacks={**roles.lacks, **absent},
+    )

@@ -1,0 +1,143 @@
+"""Loading a stock diffusers pipeline from a short name, a folder or a Hub id."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+
+from sol.errors import ModelLoadError, SolError, UnknownNameError
+from sol.models.catalog import CATALOG, LTX, find_entry
+from sol.models.families import get_family
+from sol.target import Dtype, Model, Workload
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A pipeline and what identifies it."""
+
+    pipeline: Any
+    model: Model
+    workload: Workload
+    prompts: str
+
+
+def load_model(
+    name: str,
+    device: str | None = None,
+    dtype: str | None = None,
+    revision: str | None = None,
+) -> LoadedModel:
+    """Loads `name` and identifies its weights.
+
+    Args:
+        device: "cpu" or "cuda"; by default CUDA where there is one.
+        dtype: "float32", "bfloat16" or "float16"; by default the workload's on an accelerator
+            and float32 on a CPU.
+        revision: Branch, tag or commit of a Hub repository.
+
+    Raises:
+        UnknownNameError: Neither a known short name, a folder, nor a Hub id.
+        ModelLoadError: The weights cannot be read; says what to do.
+    """
+    folder, resolved_revision = _resolve_folder(name, revision)
+    device = _resolve_device(device)
+    entry = find_entry(name)
+    workload = entry.workload if entry else LTX.workload
+    chosen: Any = dtype or ("float32" if device == "cpu" else workload.dtype)
+    pipeline = _read_pipeline(folder, _torch_dtype(chosen)).to(device)
+    pipeline.set_progress_bar_config(disable=True)
+    family = get_family(pipeline)
+    return LoadedModel(
+        pipeline=pipeline,
+        model=Model(
+            id=entry.name if entry else name,
+            family=family.name,
+            revision=resolved_revision,
+            weights_digest=digest_weights(folder),
+        ),
+        workload=workload.with_overrides({"dtype": chosen}),
+        prompts=entry.prompts if entry else "general",
+    )
+
+
+def digest_weights(folder: Path) -> str:
+    """SHA-256 over the safetensors files and configs of a pipeline folder, by relative name."""
+    digest = hashlib.sha256()
+    files = [p for p in folder.rglob("*") if p.suffix in (".safetensors", ".json")]
+    for path in sorted(files, key=lambda p: p.relative_to(folder).as_posix()):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        _update_from(digest, path)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _update_from(digest: Any, path: Path) -> None:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+
+
+def _resolve_folder(name: str, revision: str | None) -> tuple[Path, str]:
+    entry = find_entry(name)
+    source = entry.source if entry else name
+    if Path(source).is_dir():
+        return Path(source), "local"
+    if not _HUB_ID.fullmatch(source):
+        remedy = "Or give a folder made by save_pretrained, or a Hub id such as org/name."
+        raise UnknownNameError("model", name, CATALOG, remedy)
+    return _download(source, revision)
+
+
+def _download(hub_id: str, revision: str | None) -> tuple[Path, str]:
+    from diffusers import DiffusionPipeline
+
+    try:
+        folder = Path(DiffusionPipeline.download(hub_id, revision=revision, use_safetensors=True))
+    except (OSError, ValueError) as error:
+        raise ModelLoadError(
+            f"Could not fetch {hub_id!r} from the Hugging Face Hub: {_first_line(error)} "
+            "Check the id and the network, log in with `hf auth login` if the model is gated, "
+            "or download it elsewhere and pass its folder to --model."
+        ) from error
+    return folder, folder.name
+
+
+def _read_pipeline(folder: Path, dtype: torch.dtype) -> Any:
+    from diffusers import DiffusionPipeline
+
+    try:
+        return DiffusionPipeline.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelLoadError(
+            f"{folder} is not a diffusers pipeline folder with safetensors weights: "
+            f"{_first_line(error)} Make one with pipeline.save_pretrained(folder)."
+        ) from error
+
+
+def _resolve_device(device: str | None) -> str:
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise SolError(f"Device {device!r} was asked for, but PyTorch sees no GPU. Use 'cpu'.")
+    return device
+
+
+def _torch_dtype(name: str) -> torch.dtype:
+    if name not in get_args(Dtype):
+        raise UnknownNameError("dtype", name, get_args(Dtype))
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".") + "."

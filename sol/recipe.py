@@ -1,0 +1,196 @@
+"""The recipe file: an accepted stack with its target and its evidence, as YAML.
+
+Plain data: loading executes nothing. A digest over everything but the approval binds the file
+to what was measured; a change by hand is noticed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from sol.errors import RecipeError
+from sol.schedule import Schedule
+from sol.target import STRICT, Target, digest_of
+from sol.validation import explain
+
+SCHEMA = "sol.recipe/1"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One technique of the stack."""
+
+    __pydantic_config__ = STRICT
+
+    technique: str
+    skill: str
+    config: Mapping[str, Any]
+    schedule: Schedule = field(default_factory=Schedule)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A number with its spread: median, ends of its confidence interval, sample count, device."""
+
+    __pydantic_config__ = STRICT
+
+    median: float
+    low: float
+    high: float
+    n: int
+    device: str
+
+
+@dataclass(frozen=True)
+class QualityCheck:
+    """One check of the gate, as it was decided."""
+
+    __pydantic_config__ = STRICT
+
+    name: str
+    value: float | None
+    bound: float | None
+    margin: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of weights and of the peak of one video, for the baseline and with the stack."""
+
+    __pydantic_config__ = STRICT
+
+    baseline_weights: int
+    accelerated_weights: int
+    baseline_peak: int | None
+    accelerated_peak: int | None
+    n: int
+    device: str
+
+
+@dataclass(frozen=True)
+class RecipeEvidence:
+    """What was measured before the recipe was written."""
+
+    __pydantic_config__ = STRICT
+
+    speedup: Measured
+    baseline_s: Measured
+    accelerated_s: Measured
+    quality: tuple[QualityCheck, ...]
+    memory: Memory
+    engagement: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the recipe comes from."""
+
+    __pydantic_config__ = STRICT
+
+    run_id: str
+    created: str
+    versions: Mapping[str, str]
+    gate: str
+    gate_digest: str
+    backend: str
+
+
+@dataclass(frozen=True)
+class Approval:
+    """What a human reviewer said. Not part of the digest."""
+
+    __pydantic_config__ = STRICT
+
+    status: Literal["unreviewed", "approved", "rejected"] = "unreviewed"
+    reviewer: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole recipe file."""
+
+    __pydantic_config__ = STRICT
+
+    schema: Literal["sol.recipe/1"]
+    target: Target
+    stack: tuple[Member, ...]
+    evidence: RecipeEvidence
+    provenance: Provenance
+    approval: Approval = field(default_factory=Approval)
+    digest: str = ""
+
+
+_ADAPTER = TypeAdapter(Recipe)
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Reads and checks a recipe.
+
+    Raises:
+        RecipeError: No such file, not YAML, an unknown or missing key, a wrong type, or a digest
+            that does not match.
+    """
+    recipe = _parse(_read_mapping(Path(path)), str(path))
+    if recipe.digest != compute_digest(recipe):
+        raise RecipeError(
+            f"{path}: digest does not match its content: the file was changed after it was "
+            f"written ({recipe.digest[:19]}… recorded). Use the original, or tune again."
+        )
+    return recipe
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The YAML text of a recipe, with its digest filled in."""
+    data = _plain(replace(recipe, digest=compute_digest(recipe)))
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=99)
+
+
+def compute_digest(recipe: Recipe) -> str:
+    """Over everything that was measured: all but `approval` and the digest itself."""
+    data = _plain(recipe)
+    del data["approval"], data["digest"]
+    return f"sha256:{digest_of(data)}"
+
+
+def _read_mapping(path: Path) -> Mapping[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"No recipe at {path}: `sol tune` writes runs/<id>/recipe.yaml.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} cannot be read: {error}.") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is not YAML: {_one_line(error)}") from error
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path} is not a recipe: expected a mapping with 'schema: {SCHEMA}'.")
+    return data
+
+
+def _parse(data: Mapping[str, Any], where: str) -> Recipe:
+    if data.get("schema") != SCHEMA:
+        raise RecipeError(
+            f"{where}: schema is {data.get('schema')!r}, this version of Sol reads {SCHEMA!r}."
+        )
+    try:
+        # As JSON: strict, and takes a list where the records have tuples.
+        return _ADAPTER.validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {explain(error)}") from error
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    data = _ADAPTER.dump_python(recipe, mode="json")
+    return dict(data)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,1 @@
+"""Applying stacks to pipelines, and running them."""

@@ -1,0 +1,30 @@
+"""A second pipeline over the same weights.
+
+Trials run on clones: a technique may replace modules and hook forwards of the clone, the
+original is never touched, and neither its output nor its timing can be contaminated.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from torch import nn
+
+
+def clone_pipeline(pipeline: Any) -> Any:
+    """A pipeline with module objects of its own and tensors shared with `pipeline`.
+
+    In-place edits of a shared tensor would reach the original; techniques replace instead.
+    """
+    components = {name: _clone(part) for name, part in pipeline.components.items()}
+    clone = type(pipeline)(**components)
+    clone.set_progress_bar_config(disable=True)
+    return clone
+
+
+def _clone(component: Any) -> Any:
+    if isinstance(component, nn.Module):
+        shared = (*component.parameters(), *component.buffers())
+        return copy.deepcopy(component, {id(tensor): tensor for tensor in shared})
+    return copy.deepcopy(component)

@@ -1,0 +1,78 @@
+"""Drives the clock from a running diffusers pipeline.
+
+Every diffusers pipeline calls `scheduler.set_timesteps` once before its loop and `scheduler.step`
+once after each step; those that call the denoiser once for each guidance branch name the branch
+in `denoiser.cache_context`. These three are wrapped on the instance, nothing else is touched.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from sol.attach import undo_all
+from sol.clock import Branch, Clock
+
+_BRANCHES: dict[str, Branch] = {"cond": "cond", "uncond": "uncond", "cond_uncond": "both"}
+
+
+def start_ticking(pipeline: Any, denoisers: tuple[Any, ...], clock: Clock) -> Callable[[], None]:
+    """Connects `clock` to the pipeline until the returned function is called."""
+    scheduler = pipeline.scheduler
+    undos = [
+        _wrap(scheduler, "set_timesteps", lambda original: _beginning(scheduler, original, clock)),
+        _wrap(scheduler, "step", lambda original: _advancing(scheduler, original, clock)),
+    ]
+    undos += [
+        _wrap(denoiser, "cache_context", lambda original: _branching(original, clock))
+        for denoiser in denoisers
+        if hasattr(denoiser, "cache_context")
+    ]
+    return lambda: undo_all(undos)
+
+
+def _beginning(scheduler: Any, original: Callable[..., Any], clock: Clock) -> Callable[..., Any]:
+    # wraps() keeps the signature, by which pipelines decide what to pass.
+    @functools.wraps(original)
+    def set_timesteps(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        clock.begin_video(len(scheduler.timesteps), _sigma(scheduler, 0))
+        return result
+
+    return set_timesteps
+
+
+def _advancing(scheduler: Any, original: Callable[..., Any], clock: Clock) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def step(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        clock.advance(_sigma(scheduler, clock.step + 1))
+        return result
+
+    return step
+
+
+def _branching(original: Callable[..., Any], clock: Clock) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def cache_context(name: str, *args: Any, **kwargs: Any) -> Any:
+        clock.branch = _BRANCHES.get(name, "both")
+        return original(name, *args, **kwargs)
+
+    return cache_context
+
+
+def _sigma(scheduler: Any, step: int) -> float | None:
+    sigmas = getattr(scheduler, "sigmas", None)
+    return None if sigmas is None or step >= len(sigmas) else float(sigmas[step])
+
+
+def _wrap(
+    owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> Callable[[], None]:
+    had_own = name in vars(owner)
+    original = getattr(owner, name)
+    object.__setattr__(owner, name, make(original))
+    if had_own:
+        return lambda: object.__setattr__(owner, name, original)
+    return lambda: object.__delattr__(owner, name)

@@ -1,0 +1,65 @@
+"""Search spaces as plain data: what an agent may choose, without knowing what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Direction = Literal["up", "down"]
+
+
+@dataclass(frozen=True)
+class Float:
+    """A real knob in [low, high]. `bolder` says which way is faster and riskier, if one is."""
+
+    low: float
+    high: float
+    log: bool = False
+    bolder: Direction | None = None
+
+
+@dataclass(frozen=True)
+class Int:
+    """An integer knob in [low, high], both included."""
+
+    low: int
+    high: int
+    bolder: Direction | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A knob with a few values that have no order."""
+
+    options: tuple[str | int | float | bool, ...]
+
+
+Knob = Float | Int | Choice
+
+
+@dataclass(frozen=True)
+class Space:
+    """The knobs of one technique on one target.
+
+    Attributes:
+        knobs: Config keys to their ranges; a key `schedule.steps` belongs to the schedule.
+        first: Settings worth trying before any sampling, published ones above all.
+    """
+
+    knobs: Mapping[str, Knob] = field(default_factory=dict)
+    first: tuple[Mapping[str, Any], ...] = ()
+
+
+def is_at_least_as_bold(space: Space, a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Whether setting `a` is as bold as `b` in every ordered knob and equal in the others.
+
+    What failed on quality at `b` fails at every such `a` as well.
+    """
+    return all(_as_bold(knob, a[name], b[name]) for name, knob in space.knobs.items())
+
+
+def _as_bold(knob: Knob, a: Any, b: Any) -> bool:
+    if isinstance(knob, Choice) or knob.bolder is None:
+        return bool(a == b)
+    return bool(a >= b) if knob.bolder == "up" else bool(a <= b)
