@@ -13,7 +13,6 @@ class Diagnosis:
         total_s: Seconds for one video, end to end.
         denoise_s: Seconds of it inside the denoiser.
         linear_s: Seconds of it inside linear layers of the denoiser's blocks.
-        attention_s: Seconds of it inside attention modules (projections included).
         decode_s: Seconds of it decoding latents to frames.
         text_s: Seconds of it encoding text.
         output_change: Relative L1 change of the denoiser's output at each step against the
@@ -23,7 +22,6 @@ class Diagnosis:
     total_s: float
     denoise_s: float
     linear_s: float
-    attention_s: float
     decode_s: float
     text_s: float
     output_change: tuple[float, ...]

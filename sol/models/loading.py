@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -47,6 +50,7 @@ def load_model(
         UnknownNameError: Neither a known short name, a folder, nor a Hub id.
         ModelLoadError: The weights cannot be read; says what to do.
     """
+    check_model_name(name)
     folder, resolved_revision = _resolve_folder(name, revision)
     device = _resolve_device(device)
     entry = find_entry(name)
@@ -66,6 +70,15 @@ def load_model(
         workload=workload.with_overrides({"dtype": chosen}),
         prompts=entry.prompts if entry else "general",
     )
+
+
+def check_model_name(name: str) -> None:
+    """Raises UnknownNameError for what cannot be a model, before anything is started."""
+    entry = find_entry(name)
+    source = entry.source if entry else name
+    if not Path(source).is_dir() and not _HUB_ID.fullmatch(source):
+        remedy = "Or give a folder made by save_pretrained, or a Hub id such as org/name."
+        raise UnknownNameError("model", name, CATALOG, remedy)
 
 
 def digest_weights(folder: Path) -> str:
@@ -89,9 +102,6 @@ def _resolve_folder(name: str, revision: str | None) -> tuple[Path, str]:
     source = entry.source if entry else name
     if Path(source).is_dir():
         return Path(source), "local"
-    if not _HUB_ID.fullmatch(source):
-        remedy = "Or give a folder made by save_pretrained, or a Hub id such as org/name."
-        raise UnknownNameError("model", name, CATALOG, remedy)
     return _download(source, revision)
 
 
@@ -113,14 +123,37 @@ def _read_pipeline(folder: Path, dtype: torch.dtype) -> Any:
     from diffusers import DiffusionPipeline
 
     try:
-        return DiffusionPipeline.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, use_safetensors=True
-        )
+        with _quiet_loading():
+            return DiffusionPipeline.from_pretrained(
+                folder,
+                dtype=dtype,
+                local_files_only=True,
+                use_safetensors=True,
+                # diffusers warns where it is asked for and accelerate is missing.
+                low_cpu_mem_usage=find_spec("accelerate") is not None,
+            )
     except (OSError, ValueError, KeyError) as error:
         raise ModelLoadError(
             f"{folder} is not a diffusers pipeline folder with safetensors weights: "
             f"{_first_line(error)} Make one with pipeline.save_pretrained(folder)."
         ) from error
+
+
+@contextmanager
+def _quiet_loading() -> Iterator[None]:
+    """Without the progress bars of a load that takes a second; errors are still raised."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    libraries = (diffusers_logging, transformers_logging)
+    shown = [library for library in libraries if library.is_progress_bar_enabled()]
+    for library in shown:
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library in shown:
+            library.enable_progress_bar()
 
 
 def _resolve_device(device: str | None) -> str:

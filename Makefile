@@ -1,0 +1,34 @@
+# Every target sets up what it needs: a machine with Python 3.11, a C++ compiler and make is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+CONSTRAINED := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: tune test test-slow check clean
+
+# Without a GPU: pip finds PyTorch's CPU build under the exact pin in constraints.txt.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sol needs Python 3.11 or later: make PYTHON=python3.11")'
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(CONSTRAINED) torch
+	$(CONSTRAINED) -e '.[tune,test]'
+	touch $@
+
+tune: $(INSTALLED)
+	$(BIN)/sol tune --model pocket --budget quick
+
+test: $(INSTALLED)
+	$(BIN)/pytest
+
+test-slow: $(INSTALLED)
+	$(BIN)/pytest -m slow
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p sol
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info

@@ -1,0 +1,104 @@
+"""Composes stacks from the frontiers: all admissible combinations, the most promising first.
+
+The prediction is the textbook one: speed-ups multiply, squared errors add. Interactions make it
+wrong in both directions, which is why the best few are measured and the winner is chosen from
+measurements.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from sol.integrator.constraints import find_conflict
+from sol.search.records import FrontierPoint
+from sol.technique import Stack, StackItem, Technique
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A stack that may run, and what it should do.
+
+    Attributes:
+        predicted_speedup: Product of its members' measured speed-ups.
+        predicted_psnr: dB; from the sum of its members' mean squared errors.
+    """
+
+    stack: Stack
+    points: tuple[FrontierPoint, ...]
+    predicted_speedup: float
+    predicted_psnr: float
+
+    @property
+    def label(self) -> str:
+        """For people: its members' settings."""
+        return " + ".join(point.proposal.label for point in self.points)
+
+
+def compose(
+    frontiers: Mapping[str, Sequence[FrontierPoint]],
+    techniques: Mapping[str, Technique],
+    min_psnr: float,
+) -> tuple[Candidate, ...]:
+    """All stacks of at most one setting a technique that no constraint forbids.
+
+    Args:
+        frontiers: By skill.
+        min_psnr: Stacks predicted below it are left out.
+
+    Returns:
+        The predicted fastest first.
+    """
+    by_technique: dict[str, list[FrontierPoint]] = {}
+    for points in frontiers.values():
+        for point in points:
+            by_technique.setdefault(point.proposal.technique, []).append(point)
+    choices = [(None, *points) for points in by_technique.values()]
+    candidates = [
+        _candidate(tuple(p for p in combination if p is not None), techniques)
+        for combination in product(*choices)
+    ]
+    admissible = [
+        candidate
+        for candidate in candidates
+        if candidate.stack
+        and candidate.predicted_psnr >= min_psnr
+        and find_conflict([(techniques[i.technique], i) for i in candidate.stack]) is None
+    ]
+    return tuple(sorted(admissible, key=lambda c: -c.predicted_speedup))
+
+
+def choose_diverse(candidates: Sequence[Candidate], n: int) -> tuple[Candidate, ...]:
+    """The best `n`, each with another set of techniques while there are such.
+
+    Neighbouring settings of one set would all be wrong together when its techniques interfere.
+    """
+    seen: set[frozenset[str]] = set()
+    leaders, others = [], []
+    for candidate in candidates:
+        names = frozenset(item.technique for item in candidate.stack)
+        (others if names in seen else leaders).append(candidate)
+        seen.add(names)
+    return tuple((*leaders, *others)[:n])
+
+
+def _candidate(
+    points: tuple[FrontierPoint, ...], techniques: Mapping[str, Technique]
+) -> Candidate:
+    ordered = tuple(
+        sorted(points, key=lambda p: (techniques[p.proposal.technique].phase, p.proposal.technique))
+    )
+    return Candidate(
+        stack=tuple(StackItem(p.proposal.technique, p.proposal.config) for p in ordered),
+        points=ordered,
+        predicted_speedup=math.prod(p.speed.median for p in ordered),
+        predicted_psnr=_summed_psnr([p.quality.psnr for p in ordered]),
+    )
+
+
+def _summed_psnr(psnrs: Sequence[float]) -> float:
+    """PSNR of independent errors together: their mean squares add."""
+    total = sum(10 ** (-psnr / 10) for psnr in psnrs)
+    return -10 * math.log10(total) if total > 0 else math.inf

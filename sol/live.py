@@ -1,0 +1,158 @@
+"""What a person sees while a run goes on: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+_QUIET_TURNS = frozenset({"measure", "post"})
+
+
+@dataclass
+class _Row:
+    """One agent's line."""
+
+    bound: float = 1.0
+    trials: int = 0
+    trying: str = ""
+    best: float | None = None
+    status: str = ""
+
+
+@dataclass
+class ProgressView:
+    """Listens to the journal and shows where the run is.
+
+    Attributes:
+        search_s: The budget's seconds, for the time left.
+    """
+
+    console: Console
+    search_s: float
+    rows: dict[str, _Row] = field(default_factory=dict)
+    phase: str = "loading the target"
+    best: str = ""
+    search_started: float | None = None
+    _live: Live | None = None
+
+    def __enter__(self) -> ProgressView:
+        if self.console.is_terminal:
+            self._live = Live(
+                get_renderable=self._draw, console=self.console, refresh_per_second=4, transient=True
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def hear(self, line: Mapping[str, Any]) -> None:
+        """Takes in one line of the journal."""
+        self._update(line)
+        text = describe_line(line)
+        if text and (self._live is None or line["turn"] not in _QUIET_TURNS):
+            self.console.print(f"{line['t']:7.1f}s  {text}", markup=False, highlight=False)
+
+    def _update(self, line: Mapping[str, Any]) -> None:
+        agent, turn = line["agent"], line["turn"]
+        if turn == "observe":
+            self.rows[agent] = _Row(bound=line["bound"])
+            self.search_started = self.search_started or time.monotonic()
+            self.phase = "agents are searching"
+        elif agent in self.rows:
+            _update_row(self.rows[agent], line)
+        elif agent == "integrator":
+            self.phase = f"measuring stacks: {line.get('stack', '')}"
+        elif agent == "gate":
+            self.phase = f"at the gate: {line['stack']}"
+        if turn == "post":
+            self.best = f"{agent}: {line['finding']}"
+
+    def _draw(self) -> Group:
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for title in ("agent", "bound", "trials", "best", "now"):
+            table.add_column(title, overflow="ellipsis", no_wrap=True)
+        for skill, row in self.rows.items():
+            best = "-" if row.best is None else f"{row.best:.2f}x"
+            table.add_row(skill, f"{row.bound:.2f}x", str(row.trials), best, row.status or row.trying)
+        head = Text(self.phase + self._time_left(), style="bold")
+        return Group(head, table, Text(f"latest find: {self.best}" if self.best else ""))
+
+    def _time_left(self) -> str:
+        if self.search_started is None or self.phase != "agents are searching":
+            return ""
+        left = self.search_s - (time.monotonic() - self.search_started)
+        return f", {max(left, 0):.0f} s left for the search"
+
+
+def _update_row(row: _Row, line: Mapping[str, Any]) -> None:
+    if line["turn"] == "hypothesise":
+        row.trying = line["setting"]
+    elif line["turn"] == "reflect":
+        row.trials += 1
+        if line["status"] == "measured":
+            row.best = max(row.best or 0.0, line["speedup"])
+    elif line["turn"] == "retire":
+        row.status = line["reason"]
+
+
+def describe_line(line: Mapping[str, Any]) -> str:
+    """One line of the journal as a sentence, or nothing for the fine print."""
+    describe = _SENTENCES.get((line["agent"], line["turn"])) or _SENTENCES.get(("", line["turn"]))
+    return describe(line) if describe else ""
+
+
+def _result(line: Mapping[str, Any]) -> str:
+    what = line.get("setting") or line.get("stack")
+    if line["speedup"] is not None and not line["reason"]:
+        return f"{line['agent']}: {what}: {line['speedup']:.2f}x at {line['psnr']:.1f} dB"
+    return f"{line['agent']}: {what}: out, {line['reason']}"
+
+
+_SENTENCES: Mapping[tuple[str, str], Any] = {
+    ("start", "load"): lambda l: f"loading {l['model']} ({l['executor']} executor)",
+    ("start", "target"): lambda l: (
+        f"{l['workers']} worker(s) on {l['hardware']}, target {l['fingerprint']}"
+    ),
+    ("start", "baseline"): lambda l: f"freezing the baseline: {l['videos']} videos",
+    ("start", "diagnosis"): lambda l: (
+        f"one video takes {l['total_s']:.2f} s: {l['denoise_s']:.2f} s denoising "
+        f"({l['linear_s']:.2f} s in linear layers), {l['decode_s']:.2f} s decoding, "
+        f"{l['text_s']:.3f} s text"
+    ),
+    ("start", "noise"): lambda l: (
+        f"the baseline against itself: {l['median']:.2f}x [{l['low']:.2f}, {l['high']:.2f}]"
+    ),
+    ("", "observe"): lambda l: (
+        f"{l['agent']}: {', '.join(l['techniques']) or 'nothing applies'}; "
+        f"at most {l['bound']:.2f}x ({l['bound_if']})"
+    ),
+    ("", "hypothesise"): lambda l: f"{l['agent']}: trying {l['setting']} ({l['reason']})",
+    ("", "reflect"): _result,
+    ("", "retire"): lambda l: f"{l['agent']}: stops, {l['reason']}",
+    ("integrator", "compose"): lambda l: f"integrator: {l['admissible']} admissible stacks",
+    ("integrator", "measure"): lambda l: (
+        f"integrator: measuring {l['stack']}, predicted {l['predicted_speedup']:.2f}x at "
+        f"{l['predicted_psnr']:.1f} dB"
+    ),
+    ("gate", "judge"): lambda l: f"gate: judging {l['stack']} on {l['pairs']} held-out pairs",
+    ("gate", "verdict"): lambda l: f"gate: {l['verdict']} {'; '.join(l['reasons'])}".rstrip(),
+    ("gate", "speed"): lambda l: (
+        f"gate: {l['median']:.2f}x [{l['low']:.2f}, {l['high']:.2f}] over {l['n']} pairs "
+        f"{l['reason']}".rstrip()
+    ),
+}

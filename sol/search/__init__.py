@@ -1,0 +1,1 @@
+"""Agents, measuring workers, and the loop between them."""

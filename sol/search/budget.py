@@ -1,0 +1,54 @@
+"""How much measuring a run may do. One table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from sol.errors import UnknownNameError
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits of one run.
+
+    Attributes:
+        search_s: Seconds for the agents; the gate and the final timing come on top.
+        trials_per_agent: After so many, an agent stops.
+        calibration_prompts: Prompts on which a trial's quality is measured.
+        trial_pairs: Interleaved pairs for a trial's speed.
+        stacks: Composed stacks that are measured before the gate.
+        final_pairs: Interleaved pairs for the speed in the recipe.
+    """
+
+    name: str
+    search_s: float
+    trials_per_agent: int
+    calibration_prompts: int
+    trial_pairs: int
+    stacks: int
+    final_pairs: int
+
+
+BUDGETS: Mapping[str, Budget] = MappingProxyType(
+    {
+        budget.name: budget
+        for budget in (
+            Budget("quick", 180.0, 14, 3, 3, 4, 9),
+            Budget("standard", 900.0, 60, 6, 5, 10, 15),
+            Budget("thorough", 7200.0, 400, 10, 9, 24, 31),
+        )
+    }
+)
+
+
+def get_budget(name: str) -> Budget:
+    """The budget called `name`.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    if name not in BUDGETS:
+        raise UnknownNameError("budget", name, BUDGETS)
+    return BUDGETS[name]

@@ -1,0 +1,130 @@
+"""What agents, workers and the orchestrator tell each other: plain data, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sol.space import Space
+from sol.target import Hardware, Model, Workload
+
+Status = Literal["measured", "over_budget", "no_effect", "failed"]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One technique that an agent may propose on this target."""
+
+    technique: str
+    space: Space
+    exactness: str
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What an agent knows before its first proposal.
+
+    Attributes:
+        bound: Amdahl's bound on the speed-up of the whole skill.
+        min_psnr: Calibration quality below which a setting is of no use, in dB.
+    """
+
+    skill: str
+    offers: tuple[Offer, ...]
+    bound: float
+    reason: str
+    min_psnr: float
+    max_trials: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One setting that an agent wants measured, and why."""
+
+    number: int
+    skill: str
+    technique: str
+    config: Mapping[str, Any]
+    hypothesis: str
+    expected_speedup: float
+
+    @property
+    def label(self) -> str:
+        """For people: the technique and its settings."""
+        settings = " ".join(f"{key}={value}" for key, value in self.config.items())
+        return f"{self.technique} {settings}".strip()
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A paired speed-up: median and its 95% interval over `n` pairs, and the seconds behind it."""
+
+    median: float
+    low: float
+    high: float
+    n: int
+    baseline_s: tuple[float, ...]
+    accelerated_s: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Calibration quality: means over the prompts that were rendered.
+
+    Attributes:
+        psnr: dB, against the baseline of the same prompt and seed.
+        worst_psnr: The lowest of any prompt.
+        rough_speedup: Baseline over accelerated seconds, not interleaved and beside other work:
+            enough to rank, never reported as a speed-up.
+    """
+
+    psnr: float
+    worst_psnr: float
+    ssim: float
+    rough_speedup: float
+    n: int
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a proposal. Every trial has one, whatever happened to it."""
+
+    status: Status
+    reason: str = ""
+    quality: Quality | None = None
+    speed: Speed | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an agent posts for the others: a fact and the data behind it."""
+
+    skill: str
+    text: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class FrontierPoint:
+    """A setting that nothing of its skill beats in both speed and quality."""
+
+    proposal: Proposal
+    quality: Quality
+    speed: Speed
+
+
+@dataclass(frozen=True)
+class WorkerInfo:
+    """What a measuring worker found when it loaded the target."""
+
+    model: Model
+    hardware: Hardware
+    workload: Workload
+    prompts: str
+    device_key: str
+    load_s: float
+    versions: Mapping[str, str]

@@ -1,0 +1,1 @@
+"""The stages of a tuning run, in the order in which `sol.tune` calls them."""

@@ -1,0 +1,96 @@
+"""Sends stacks to the gate, the fastest first, and takes the final numbers of what it accepts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sol.search.crew import Job
+from sol.search.orchestrator import TRIAL_LIMIT_S
+from sol.search.records import Speed
+from sol.search.worker import MemoryReading
+from sol.stages.gate import GateResult, run_gate
+from sol.stages.request import Session
+from sol.stages.stacks import MeasuredStack
+
+_WHO = "gate"
+
+
+@dataclass(frozen=True)
+class FinalNumbers:
+    """What a recipe states, measured on a prompt that the search never saw."""
+
+    speed: Speed
+    memory: MemoryReading
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A stack that was at the gate.
+
+    Attributes:
+        numbers: Present where the gate accepted.
+        reason: Why it is rejected all the same, if it is.
+    """
+
+    measured: MeasuredStack
+    gate: GateResult
+    numbers: FinalNumbers | None = None
+    reason: str = ""
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether it passed the gate and is faster beyond the timing noise."""
+        return self.numbers is not None and not self.reason
+
+
+def judge(session: Session, measured: tuple[MeasuredStack, ...]) -> tuple[Judged, ...]:
+    """Every stack that was judged, in order; the last one is accepted, or none is."""
+    judged: list[Judged] = []
+    for stack in measured:
+        if stack.is_eligible:
+            judged.append(_judge_one(session, stack))
+            if judged[-1].is_accepted:
+                break
+    return tuple(judged)
+
+
+def _judge_one(session: Session, measured: MeasuredStack) -> Judged:
+    label, stack = measured.candidate.label, measured.candidate.stack
+    session.journal.write(_WHO, "judge", stack=label, pairs=len(session.held_out))
+    gate = run_gate(session.crew, stack, session.request.profile, session.held_out)
+    verdict = gate.verdict
+    session.journal.write(
+        _WHO, "verdict", stack=label, verdict=verdict.verdict, reasons=verdict.reasons
+    )
+    if not verdict.is_accepted:
+        return Judged(measured, gate, reason="; ".join(verdict.reasons))
+    return _measure_finally(session, measured, gate)
+
+
+def _measure_finally(session: Session, measured: MeasuredStack, gate: GateResult) -> Judged:
+    stack, pair = measured.candidate.stack, session.held_out[0]
+    n_pairs = session.request.budget.final_pairs
+    speed: Speed = session.crew.run(
+        Job("measure_speed", (stack, pair, n_pairs), TRIAL_LIMIT_S, is_timing=True)
+    )
+    memory: MemoryReading = session.crew.run(
+        Job("measure_memory", (stack, pair), TRIAL_LIMIT_S, is_timing=True)
+    )
+    noise = session.self_timing.high
+    reason = ""
+    if speed.low <= noise:
+        reason = (
+            f"the low end of its speed-up, {speed.low:.2f}x, is inside the timing noise "
+            f"(1x reads up to {noise:.2f}x)"
+        )
+    session.journal.write(
+        _WHO,
+        "speed",
+        stack=measured.candidate.label,
+        median=round(speed.median, 3),
+        low=round(speed.low, 3),
+        high=round(speed.high, 3),
+        n=speed.n,
+        reason=reason,
+    )
+    return Judged(measured, gate, FinalNumbers(speed, memory), reason)

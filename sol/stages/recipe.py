@@ -1,0 +1,91 @@
+"""Turns an accepted stack and its measurements into a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from sol.measure.stats import bootstrap_median
+from sol.recipe import (
+    SCHEMA,
+    Measured,
+    Member,
+    Memory,
+    Provenance,
+    QualityCheck,
+    Recipe,
+    RecipeEvidence,
+    dump_recipe,
+)
+from sol.skills.registry import get_technique
+from sol.stages.judge import Judged
+from sol.stages.request import Session
+
+_RESAMPLING_SEED = 0
+
+
+def write_recipe(session: Session, winner: Judged) -> Path:
+    """Writes recipe.yaml into the run's folder; its path."""
+    path = session.request.folder / "recipe.yaml"
+    path.write_text(dump_recipe(make_recipe(session, winner)), encoding="utf-8")
+    return path
+
+
+def make_recipe(session: Session, winner: Judged) -> Recipe:
+    """The recipe of an accepted stack; its digest is filled in when it is written."""
+    assert winner.numbers is not None, "only an accepted stack has final numbers"
+    speed, memory = winner.numbers.speed, winner.numbers.memory
+    verdict, stack = winner.gate.verdict, winner.measured.candidate.stack
+    device = session.target.hardware.name
+    return Recipe(
+        schema=SCHEMA,
+        target=session.target,
+        stack=tuple(
+            Member(i.technique, get_technique(i.technique).skill, dict(i.config), i.schedule)
+            for i in stack
+        ),
+        evidence=RecipeEvidence(
+            speedup=Measured(
+                round(speed.median, 4), round(speed.low, 4), round(speed.high, 4), speed.n, device
+            ),
+            baseline_s=measured_seconds(speed.baseline_s, device),
+            accelerated_s=measured_seconds(speed.accelerated_s, device),
+            quality=tuple(
+                QualityCheck(c.name, _round(c.value), _round(c.bound), _round(c.margin), c.n)
+                for c in verdict.checks
+            ),
+            memory=Memory(
+                memory.baseline_weights,
+                memory.accelerated_weights,
+                memory.baseline_peak,
+                memory.accelerated_peak,
+                1,
+                device,
+            ),
+            engagement=winner.gate.engagement,
+        ),
+        provenance=Provenance(
+            run_id=session.request.folder.name,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            versions=session.infos[0].versions,
+            gate=verdict.profile,
+            gate_digest=verdict.profile_digest,
+            backend=verdict.label,
+        ),
+    )
+
+
+def measured_seconds(seconds: Sequence[float], device: str) -> Measured:
+    """Median seconds with a bootstrap interval."""
+    interval = bootstrap_median(list(seconds), np.random.default_rng(_RESAMPLING_SEED))
+    return Measured(
+        round(interval.median, 4), round(interval.low, 4), round(interval.high, 4),
+        interval.n, device,
+    )  # fmt: skip
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)

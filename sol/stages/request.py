@@ -1,0 +1,68 @@
+"""What one run was asked to do, and what it found out about its target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sol.diagnosis import Diagnosis
+from sol.search.budget import Budget
+from sol.search.crew import Crew
+from sol.search.executors.base import Executor
+from sol.search.journal import Journal
+from sol.search.records import Speed, WorkerInfo
+from sol.search.worker import Pair
+from sol.target import Target
+from sol.validator.profile import Floor, Profile
+
+
+@dataclass(frozen=True)
+class TuneRequest:
+    """One call of `sol tune`.
+
+    Attributes:
+        overrides: Workload fields that replace the model's defaults.
+        skills: The skills to search.
+        seed: Of the search; the same seed on the same measurements takes the same decisions.
+        folder: The run's own, already made.
+    """
+
+    model: str
+    device: str | None
+    dtype: str | None
+    overrides: Mapping[str, Any]
+    budget: Budget
+    profile: Profile
+    skills: tuple[str, ...]
+    seed: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run whose workers have loaded the target and whose baseline is frozen.
+
+    Attributes:
+        calibration: Pairs that the search measures on.
+        held_out: Pairs for the gate alone; agents never see them.
+        self_timing: The baseline timed against itself: what a speed-up of nothing looks like.
+    """
+
+    request: TuneRequest
+    executor: Executor
+    crew: Crew
+    journal: Journal
+    infos: tuple[WorkerInfo, ...]
+    target: Target
+    calibration: tuple[Pair, ...]
+    held_out: tuple[Pair, ...]
+    diagnosis: Diagnosis
+    self_timing: Speed
+
+    @property
+    def min_psnr(self) -> float:
+        """The gate's floor on the mean PSNR, which the search aims at on its own prompts."""
+        floors = (r for r in self.request.profile.metrics if isinstance(r, Floor))
+        return next((rule.margin for rule in floors if rule.metric == "psnr"), 0.0)

@@ -1,0 +1,124 @@
+"""Starts the workers, freezes the baseline, diagnoses the target, briefs the agents."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from sol.diagnosis import Diagnosis
+from sol.models.prompts import calibration_prompts, held_out_prompts
+from sol.search.agent import AgentState
+from sol.search.crew import Crew, Job
+from sol.search.executors.base import Executor
+from sol.search.journal import Journal
+from sol.search.orchestrator import TRIAL_LIMIT_S
+from sol.search.records import Brief, Speed
+from sol.search.worker import Pair, WorkerPlan
+from sol.skills.policies import POLICIES
+from sol.stages.request import Session, TuneRequest
+from sol.target import Target
+from sol.validator.profile import Profile
+
+# Far from the seeds of the calibration, which count from 0.
+_HELD_OUT_SEED = 10_000
+_START = "start"
+
+
+def start_session(request: TuneRequest, executor: Executor, journal: Journal) -> Session:
+    """Everything that happens before the first trial."""
+    plan = WorkerPlan(
+        model=request.model,
+        device=request.device,
+        dtype=request.dtype,
+        overrides=request.overrides,
+        folder=(request.folder / "baseline").resolve(),
+    )
+    journal.write(_START, "load", model=request.model, executor=executor.name)
+    infos = executor.start_workers(plan)
+    target = Target(infos[0].model, infos[0].hardware, infos[0].workload)
+    journal.write(
+        _START,
+        "target",
+        fingerprint=target.fingerprint,
+        hardware=target.hardware.name,
+        workers=len(infos),
+        load_s=round(infos[0].load_s, 2),
+    )
+    crew = Crew(executor, infos)
+    calibration = _calibration_pairs(request.budget.calibration_prompts, infos[0].prompts)
+    held_out = held_out_pairs(request.profile, infos[0].prompts)
+    _freeze_baseline(crew, journal, calibration + held_out)
+    diagnosis = crew.run(Job("diagnose", (calibration[0],), TRIAL_LIMIT_S, is_timing=True))
+    journal.write(_START, "diagnosis", **_rounded(diagnosis))
+    self_timing = _time_self(crew, journal, calibration[0], request.budget.final_pairs)
+    return Session(
+        request, executor, crew, journal, infos, target, calibration, held_out, diagnosis,
+        self_timing,
+    )  # fmt: skip
+
+
+def brief_agents(session: Session) -> tuple[AgentState, ...]:
+    """Starts one agent a skill with the techniques that apply here."""
+    states = []
+    for skill in session.request.skills:
+        policy = POLICIES[skill]
+        offers, obstacles = session.crew.run(
+            Job("offers", (skill, session.diagnosis), TRIAL_LIMIT_S)
+        )
+        brief = Brief(
+            skill=skill,
+            offers=offers,
+            bound=policy.bound(session.diagnosis),
+            reason=policy.argument,
+            min_psnr=session.min_psnr,
+            max_trials=session.request.budget.trials_per_agent,
+            seed=session.request.seed,
+        )
+        session.executor.start_agent(brief)
+        states.append(session.executor.ask_agent(skill, "state"))
+        session.journal.write(
+            skill,
+            "observe",
+            techniques=[offer.technique for offer in offers],
+            not_applicable=obstacles,
+            bound=round(brief.bound, 2),
+            bound_if=policy.argument,
+        )
+    return tuple(states)
+
+
+def held_out_pairs(profile: Profile, prompts: str) -> tuple[Pair, ...]:
+    """The gate's prompts and seeds; a search never sees them."""
+    seeds = range(_HELD_OUT_SEED, _HELD_OUT_SEED + profile.n_seeds)
+    return tuple((p, seed) for p in held_out_prompts(prompts, profile.n_prompts) for seed in seeds)
+
+
+def _calibration_pairs(n: int, prompts: str) -> tuple[Pair, ...]:
+    return tuple((prompt, seed) for seed, prompt in enumerate(calibration_prompts(prompts, n)))
+
+
+def _freeze_baseline(crew: Crew, journal: Journal, pairs: tuple[Pair, ...]) -> None:
+    journal.write(_START, "baseline", videos=len(pairs))
+    jobs = [Job("make_baseline", ([pair],), TRIAL_LIMIT_S) for pair in pairs]
+    for done in crew.run_all(jobs):
+        if done.failure is not None:
+            crew.run(Job("make_baseline", (list(pairs),), TRIAL_LIMIT_S))
+            return
+
+
+def _time_self(crew: Crew, journal: Journal, pair: Pair, n_pairs: int) -> Speed:
+    """A against A: the interval of a speed-up that is 1 by construction."""
+    speed: Speed = crew.run(
+        Job("measure_speed", ((), pair, n_pairs), TRIAL_LIMIT_S, is_timing=True)
+    )
+    journal.write(
+        _START, "noise", median=round(speed.median, 3), low=round(speed.low, 3),
+        high=round(speed.high, 3), n=speed.n,
+    )  # fmt: skip
+    return speed
+
+
+def _rounded(diagnosis: Diagnosis) -> dict[str, object]:
+    return {
+        key: round(value, 4) if isinstance(value, float) else [round(v, 4) for v in value]
+        for key, value in asdict(diagnosis).items()
+    }

@@ -1,0 +1,75 @@
+"""The whole flow, top to bottom: baseline, agents, composition, gate, recipe, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sol.integrator.compose import choose_diverse, compose
+from sol.search.executors.base import Executor
+from sol.search.journal import Journal
+from sol.search.orchestrator import AgentRecord, Orchestrator
+from sol.search.records import FrontierPoint
+from sol.skills.registry import TECHNIQUES
+from sol.stages.judge import Judged, judge
+from sol.stages.recipe import write_recipe
+from sol.stages.report import write_report
+from sol.stages.request import Session, TuneRequest
+from sol.stages.stacks import MeasuredStack, measure_stacks
+from sol.stages.start import brief_agents, start_session
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """What a run left behind; `recipe` is None when nothing was accepted."""
+
+    folder: Path
+    recipe: Path | None
+    report: Path
+    judged: tuple[Judged, ...]
+    seconds: float
+
+
+def tune(request: TuneRequest, executor: Executor, journal: Journal) -> TuneResult:
+    """Searches, composes, validates, and writes what it found into the request's folder.
+
+    The executor is the caller's to close.
+    """
+    start = time.perf_counter()
+    session = start_session(request, executor, journal)
+    agents = _search(session)
+    measured = _compose(session, agents)
+    judged = judge(session, measured)
+    winner = next((stack for stack in judged if stack.is_accepted), None)
+    recipe = write_recipe(session, winner) if winner else None
+    report = write_report(session, agents, measured, judged)
+    seconds = time.perf_counter() - start
+    journal.write("sol", "end", recipe=str(recipe) if recipe else None, seconds=round(seconds, 1))
+    return TuneResult(request.folder, recipe, report, judged, seconds)
+
+
+def _search(session: Session) -> Mapping[str, AgentRecord]:
+    orchestrator = Orchestrator(
+        executor=session.executor,
+        crew=session.crew,
+        journal=session.journal,
+        budget=session.request.budget,
+        pairs=session.calibration,
+        min_psnr=session.min_psnr,
+        noise=max(session.self_timing.high - 1, 0.0),
+        clock=time.monotonic,
+    )
+    return orchestrator.run(brief_agents(session))
+
+
+def _compose(session: Session, agents: Mapping[str, AgentRecord]) -> tuple[MeasuredStack, ...]:
+    frontiers = {skill: _gaining(record.frontier) for skill, record in agents.items()}
+    candidates = compose(frontiers, TECHNIQUES, session.min_psnr)
+    session.journal.write("integrator", "compose", admissible=len(candidates))
+    return measure_stacks(session, choose_diverse(candidates, session.request.budget.stacks))
+
+
+def _gaining(points: tuple[FrontierPoint, ...]) -> tuple[FrontierPoint, ...]:
+    return tuple(point for point in points if point.speed.median > 1.0)
