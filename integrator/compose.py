@@ -76,7 +76,8 @@ def choose_diverse(candidates: Sequence[Candidate], n: int) -> tuple[Candidate, 
     Neighbouring settings of one set would all be wrong together when its techniques interfere.
     """
     seen: set[frozenset[str]] = set()
-    leaders, others = [], []
+    leaders: list[Candidate] = []
+    others: list[Candidate] = []
     for candidate in candidates:
         names = frozenset(item.technique for item in candidate.stack)
         (others if names in seen else leaders).append(candidate)
@@ -88,7 +89,9 @@ def _candidate(
     points: tuple[FrontierPoint, ...], techniques: Mapping[str, Technique]
 ) -> Candidate:
     ordered = tuple(
-        sorted(points, key=lambda p: (techniques[p.proposal.technique].phase, p.proposal.technique))
+        sorted(
+            points, key=lambda p: (techniques[p.proposal.technique].phase, p.proposal.technique)
+        )
     )
     return Candidate(
         stack=tuple(StackItem(p.proposal.technique, p.proposal.config) for p in ordered),

@@ -10,7 +10,7 @@ import functools
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
@@ -49,7 +49,9 @@ RecipePath = Annotated[Path, typer.Argument(help="A recipe file.")]
 AnyHardware = Annotated[
     bool, typer.Option("--any-hardware", help="Use a recipe that was measured on another machine.")
 ]
-Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA where there is one.")]
+Device = Annotated[
+    str | None, typer.Option(help="cpu or cuda; by default CUDA where there is one.")
+]
 DtypeName = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
 ExecutorName = Annotated[str, typer.Option("--executor", help="auto, ray or inline.")]
 Workers = Annotated[int | None, typer.Option(help="Measuring workers; by default one per device.")]
@@ -397,7 +399,7 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
-def _print_table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for title in titles:
         table.add_column(title)
@@ -419,5 +421,3 @@ def _fail(message: str, code: int, as_json: bool) -> NoReturn:
         _print_json({"error": message})
     Console(stderr=True, soft_wrap=True).print(message, markup=False, highlight=False)
     raise typer.Exit(code)
-
-

@@ -19,8 +19,11 @@ class UnknownNameError(SolError):
         super().__init__(f"Unknown {kind} {name!r}. Known: {listed}.{_sentence(remedy)}")
 
 
-class ConfigError(SolError):
-    """A technique's config or schedule with a wrong key, type or value."""
+class ConfigError(SolError, ValueError):
+    """A config, schedule or workload with a wrong key, type or value.
+
+    Also a ValueError, so that pydantic reports it with the key under which it arose.
+    """
 
 
 class NotApplicableError(SolError):

@@ -46,7 +46,10 @@ class ProgressView:
     def __enter__(self) -> ProgressView:
         if self.console.is_terminal:
             self._live = Live(
-                get_renderable=self._draw, console=self.console, refresh_per_second=4, transient=True
+                get_renderable=self._draw,
+                console=self.console,
+                refresh_per_second=4,
+                transient=True,
             )
             self._live.start()
         return self
@@ -65,7 +68,9 @@ class ProgressView:
         self._update(line)
         text = describe_line(line)
         if text and (self._live is None or line["turn"] not in _QUIET_TURNS):
-            self.console.print(f"{line['t']:7.1f}s  {text}", markup=False, highlight=False)
+            self.console.print(
+                f"{line['t']:7.1f}s  {text}", markup=False, highlight=False, soft_wrap=True
+            )
 
     def _update(self, line: Mapping[str, Any]) -> None:
         agent, turn = line["agent"], line["turn"]
@@ -88,7 +93,9 @@ class ProgressView:
             table.add_column(title, overflow="ellipsis", no_wrap=True)
         for skill, row in self.rows.items():
             best = "-" if row.best is None else f"{row.best:.2f}x"
-            table.add_row(skill, f"{row.bound:.2f}x", str(row.trials), best, row.status or row.trying)
+            table.add_row(
+                skill, f"{row.bound:.2f}x", str(row.trials), best, row.status or row.trying
+            )
         head = Text(self.phase + self._time_left(), style="bold")
         return Group(head, table, Text(f"latest find: {self.best}" if self.best else ""))
 
@@ -112,47 +119,43 @@ def _update_row(row: _Row, line: Mapping[str, Any]) -> None:
 
 def describe_line(line: Mapping[str, Any]) -> str:
     """One line of the journal as a sentence, or nothing for the fine print."""
-    describe = _SENTENCES.get((line["agent"], line["turn"])) or _SENTENCES.get(("", line["turn"]))
-    return describe(line) if describe else ""
+    if line["turn"] == "reflect":
+        return _describe_result(line)
+    template = _SENTENCES.get((line["agent"], line["turn"])) or _SENTENCES.get(("", line["turn"]))
+    if template is None:
+        return ""
+    texts = {
+        k: ", ".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in line.items()
+    }
+    return template.format(**texts).rstrip()
 
 
-def _result(line: Mapping[str, Any]) -> str:
+def _describe_result(line: Mapping[str, Any]) -> str:
     what = line.get("setting") or line.get("stack")
     if line["speedup"] is not None and not line["reason"]:
         return f"{line['agent']}: {what}: {line['speedup']:.2f}x at {line['psnr']:.1f} dB"
     return f"{line['agent']}: {what}: out, {line['reason']}"
 
 
-_SENTENCES: Mapping[tuple[str, str], Any] = {
-    ("start", "load"): lambda l: f"loading {l['model']} ({l['executor']} executor)",
-    ("start", "target"): lambda l: (
-        f"{l['workers']} worker(s) on {l['hardware']}, target {l['fingerprint']}"
+# By agent and turn; an empty agent stands for any.
+_SENTENCES: Mapping[tuple[str, str], str] = {
+    ("start", "load"): "loading {model} ({executor} executor)",
+    ("start", "target"): "{workers} worker(s) on {hardware}, target {fingerprint}",
+    ("start", "baseline"): "freezing the baseline: {videos} videos",
+    ("start", "diagnosis"): (
+        "one video takes {total_s:.2f} s: {denoise_s:.2f} s denoising ({linear_s:.2f} s in linear "
+        "layers), {decode_s:.2f} s decoding, {text_s:.3f} s text"
     ),
-    ("start", "baseline"): lambda l: f"freezing the baseline: {l['videos']} videos",
-    ("start", "diagnosis"): lambda l: (
-        f"one video takes {l['total_s']:.2f} s: {l['denoise_s']:.2f} s denoising "
-        f"({l['linear_s']:.2f} s in linear layers), {l['decode_s']:.2f} s decoding, "
-        f"{l['text_s']:.3f} s text"
+    ("start", "noise"): "the baseline against itself: {median:.2f}x [{low:.2f}, {high:.2f}]",
+    ("", "observe"): "{agent}: can use {techniques}; at most {bound:.2f}x ({bound_if})",
+    ("", "hypothesise"): "{agent}: trying {setting} ({reason})",
+    ("", "retire"): "{agent}: stops, {reason}",
+    ("integrator", "compose"): "integrator: {admissible} admissible stacks",
+    ("integrator", "measure"): (
+        "integrator: measuring {stack}, predicted {predicted_speedup:.2f}x at "
+        "{predicted_psnr:.1f} dB"
     ),
-    ("start", "noise"): lambda l: (
-        f"the baseline against itself: {l['median']:.2f}x [{l['low']:.2f}, {l['high']:.2f}]"
-    ),
-    ("", "observe"): lambda l: (
-        f"{l['agent']}: {', '.join(l['techniques']) or 'nothing applies'}; "
-        f"at most {l['bound']:.2f}x ({l['bound_if']})"
-    ),
-    ("", "hypothesise"): lambda l: f"{l['agent']}: trying {l['setting']} ({l['reason']})",
-    ("", "reflect"): _result,
-    ("", "retire"): lambda l: f"{l['agent']}: stops, {l['reason']}",
-    ("integrator", "compose"): lambda l: f"integrator: {l['admissible']} admissible stacks",
-    ("integrator", "measure"): lambda l: (
-        f"integrator: measuring {l['stack']}, predicted {l['predicted_speedup']:.2f}x at "
-        f"{l['predicted_psnr']:.1f} dB"
-    ),
-    ("gate", "judge"): lambda l: f"gate: judging {l['stack']} on {l['pairs']} held-out pairs",
-    ("gate", "verdict"): lambda l: f"gate: {l['verdict']} {'; '.join(l['reasons'])}".rstrip(),
-    ("gate", "speed"): lambda l: (
-        f"gate: {l['median']:.2f}x [{l['low']:.2f}, {l['high']:.2f}] over {l['n']} pairs "
-        f"{l['reason']}".rstrip()
-    ),
+    ("gate", "judge"): "gate: judging {stack} on {pairs} held-out pairs",
+    ("gate", "verdict"): "gate: {verdict} {reasons}",
+    ("gate", "speed"): "gate: {median:.2f}x [{low:.2f}, {high:.2f}] over {n} pairs {reason}",
 }

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -20,7 +20,7 @@ from sol.schedule import Schedule
 from sol.target import STRICT, Target, digest_of
 from sol.validation import explain
 
-SCHEMA = "sol.recipe/1"
+SCHEMA: Final = "sol.recipe/1"
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,9 @@ def _read_mapping(path: Path) -> Mapping[str, Any]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RecipeError(f"No recipe at {path}: `sol tune` writes runs/<id>/recipe.yaml.") from None
+        raise RecipeError(
+            f"No recipe at {path}: `sol tune` writes runs/<id>/recipe.yaml."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} cannot be read: {error}.") from error
     except yaml.YAMLError as error:

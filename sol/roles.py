@@ -1,4 +1,4 @@
-"""Roles: what the parts of a pipeline are to a technique, whatever the model's classes are called."""
+"""Roles: what the parts of a pipeline are to a technique, whatever their classes are called."""
 
 from __future__ import annotations
 

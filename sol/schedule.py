@@ -1,4 +1,4 @@
-"""When a technique is active: which denoising steps and which blocks, as text that is parsed strictly.
+"""When a technique is active: which denoising steps and which blocks, as strictly parsed text.
 
 A range is a comma-separated list of `all`, `none`, `N`, `N-M` (both ends included, 0-based),
 `first:N` and `last:N`. Anything else is an error: a misread "16-28" once meant "always".
@@ -96,5 +96,7 @@ def _indices_of(part: str, n: int, text: str) -> set[int]:
     low, _, high = part.partition("-")
     indices = set(range(int(low), int(high or low) + 1))
     if max(indices) >= n:
-        raise ConfigError(f"{text!r} names index {max(indices)}, but there are only {n} (0-{n - 1}).")
+        raise ConfigError(
+            f"{text!r} names index {max(indices)}, but there are only {n} (0-{n - 1})."
+        )
     return indices

@@ -20,7 +20,7 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True)
 class Model:
-    """Which weights: `id` is a short name, a Hub id or a folder; `weights_digest` is what binds."""
+    """Which weights: `id` is a short name, a Hub id or a folder; `weights_digest` binds."""
 
     __pydantic_config__ = STRICT
 

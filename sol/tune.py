@@ -7,17 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sol.integrator.compose import choose_diverse, compose
 from sol.search.executors.base import Executor
 from sol.search.journal import Journal
 from sol.search.orchestrator import AgentRecord, Orchestrator
-from sol.search.records import FrontierPoint
-from sol.skills.registry import TECHNIQUES
-from sol.stages.judge import Judged, judge
+from sol.stages.choose import choose_stack
+from sol.stages.judge import Judged
 from sol.stages.recipe import write_recipe
 from sol.stages.report import write_report
 from sol.stages.request import Session, TuneRequest
-from sol.stages.stacks import MeasuredStack, measure_stacks
 from sol.stages.start import brief_agents, start_session
 
 
@@ -40,8 +37,7 @@ def tune(request: TuneRequest, executor: Executor, journal: Journal) -> TuneResu
     start = time.perf_counter()
     session = start_session(request, executor, journal)
     agents = _search(session)
-    measured = _compose(session, agents)
-    judged = judge(session, measured)
+    measured, judged = choose_stack(session, agents)
     winner = next((stack for stack in judged if stack.is_accepted), None)
     recipe = write_recipe(session, winner) if winner else None
     report = write_report(session, agents, measured, judged)
@@ -62,14 +58,3 @@ def _search(session: Session) -> Mapping[str, AgentRecord]:
         clock=time.monotonic,
     )
     return orchestrator.run(brief_agents(session))
-
-
-def _compose(session: Session, agents: Mapping[str, AgentRecord]) -> tuple[MeasuredStack, ...]:
-    frontiers = {skill: _gaining(record.frontier) for skill, record in agents.items()}
-    candidates = compose(frontiers, TECHNIQUES, session.min_psnr)
-    session.journal.write("integrator", "compose", admissible=len(candidates))
-    return measure_stacks(session, choose_diverse(candidates, session.request.budget.stacks))
-
-
-def _gaining(points: tuple[FrontierPoint, ...]) -> tuple[FrontierPoint, ...]:
-    return tuple(point for point in points if point.speed.median > 1.0)

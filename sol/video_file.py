@@ -79,6 +79,7 @@ def _import_ffmpeg() -> Any:
         import imageio_ffmpeg
     except ImportError:
         raise OutputError(
-            "Writing .mp4 needs imageio-ffmpeg: pip install 'sol-tuner[tune]', or use .gif or .webp."
+            "Writing .mp4 needs imageio-ffmpeg: pip install 'sol-tuner[tune]'. "
+            "Or write .gif or .webp."
         ) from None
     return imageio_ffmpeg

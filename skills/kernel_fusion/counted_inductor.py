@@ -39,15 +39,15 @@ def counted_inductor(mode: str) -> Callable[..., Callable[..., Any]]:
     options = list_mode_options(mode)
 
     def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
-        compiled = compile_fx(graph, inputs, config_patches=options)
+        compiled: Any = compile_fx(graph, inputs, config_patches=options)
         GRAPHS.compiled += 1
 
-        # Dynamo must not trace the counter, or it would recompile whenever the count changes.
-        @torch._dynamo.disable
         def run(*args: Any) -> Any:
             GRAPHS.runs += 1
             return compiled(*args)
 
-        return run
+        # Dynamo must not trace the counter, or it would recompile whenever the count changes.
+        untraced: Callable[..., Any] = torch._dynamo.disable(run)  # type: ignore[no-untyped-call]
+        return untraced
 
     return backend

@@ -44,7 +44,7 @@ class Int8DynamicConfig:
 
 
 class Int8DynamicLinear(nn.Module):
-    """A drop-in for `nn.Linear` in inference: (..., in_features) -> (..., out_features) float32."""
+    """A drop-in for `nn.Linear` in inference: (..., in_features) -> (..., out_features)."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()

@@ -72,5 +72,7 @@ def _get_set(name: str) -> tuple[Callable[[int], list[str]], Callable[[int], lis
 
 def _take(prompts: tuple[str, ...], n: int) -> list[str]:
     if n > len(prompts):
-        raise SolError(f"This prompt set has {len(prompts)} prompts, {n} were asked for: ask for fewer.")
+        raise SolError(
+            f"This prompt set has {len(prompts)} prompts, {n} were asked for: ask for fewer."
+        )
     return list(prompts[:n])

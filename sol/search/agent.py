@@ -13,7 +13,7 @@ from sol.search.frontier import frontier_of
 from sol.search.records import Brief, Finding, FrontierPoint, Offer, Outcome, Proposal
 from sol.search.study import TechniqueStudy
 
-_REDRAWS = 12
+_REDRAWS = 40
 """Draws that repeat a known failure or a known setting before a technique counts as exhausted."""
 
 
@@ -34,7 +34,9 @@ class SkillAgent:
 
     def __init__(self, brief: Brief) -> None:
         self._brief = brief
-        self._studies = [TechniqueStudy(offer, brief.min_psnr, brief.seed) for offer in brief.offers]
+        self._studies = [
+            TechniqueStudy(offer, brief.min_psnr, brief.seed) for offer in brief.offers
+        ]
         self._points: list[FrontierPoint] = []
         self._findings: list[Finding] = []
         self._trials = 0
@@ -102,9 +104,7 @@ class SkillAgent:
             exhausted=self._exhausted,
         )
 
-    def _propose(
-        self, offer: Offer, config: Mapping[str, Any], study: TechniqueStudy
-    ) -> Proposal:
+    def _propose(self, offer: Offer, config: Mapping[str, Any], study: TechniqueStudy) -> Proposal:
         return Proposal(
             number=self._trials,
             skill=self._brief.skill,

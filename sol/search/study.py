@@ -15,6 +15,7 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial, TrialState
 
+from sol.search.bisection import gentlest, halfway, has_ordered_knobs
 from sol.search.records import Offer, Outcome
 from sol.space import Choice, Float, Knob, Space, is_at_least_as_bold
 
@@ -29,6 +30,8 @@ class TechniqueStudy:
 
     The objective is the speed-up; quality is a constraint (min_psnr - psnr <= 0), which is what
     the gate will demand. Multi-objective search would spend trials on slow, perfect settings.
+    Draws alternate between the middle of what held and what failed, which closes in on the edge
+    of quality, and Optuna's sampler, which looks elsewhere.
 
     Attributes:
         reason: Why the last drawn setting was drawn.
@@ -46,6 +49,9 @@ class TechniqueStudy:
         self._open: dict[str, Trial] = {}
         self._seen: set[str] = set()
         self._too_bold: list[Mapping[str, Any]] = []
+        self._too_gentle: list[Mapping[str, Any]] = []
+        self._best: Mapping[str, Any] | None = None
+        self._bisects_next = True
         self._broken = ""
         self._speedups: list[float] = []
         self._failures = 0
@@ -70,10 +76,10 @@ class TechniqueStudy:
         if self._broken:
             return None
         for _ in range(redraws):
-            trial = self._ask()
-            if trial is None:
+            asked = self._ask()
+            if asked is None:
                 return None
-            config = {k: _rounded(v) for k, v in trial.params.items()}
+            trial, config = asked
             if self._is_worth_measuring(config):
                 self._seen.add(_key(config))
                 self._open[_key(config)] = trial
@@ -87,6 +93,8 @@ class TechniqueStudy:
         if outcome.status == "failed":
             self._failures += 1
             self._broken = outcome.reason if not self.offer.space.knobs else self._broken
+        if outcome.status == "no_effect":
+            self._too_gentle.append(config)
         if outcome.status == "over_budget":
             self._failures += 1
             self._too_bold.append(config)
@@ -96,27 +104,44 @@ class TechniqueStudy:
         trial.set_constraint("quality", self._min_psnr - outcome.quality.psnr)
         speedup = outcome.speed.median if outcome.speed else outcome.quality.rough_speedup
         if outcome.status == "measured":
+            self._best = config if speedup > self.expected_speedup else self._best or config
             self._speedups.append(speedup)
         self._study.tell(trial, speedup)
 
-    def _ask(self) -> Trial | None:
+    def _ask(self) -> tuple[Trial, Mapping[str, Any]] | None:
         if self._first:
-            self._study.enqueue_trial(dict(self._first.pop(0)))
+            config = self._first.pop(0)
+            self._study.enqueue_trial({k: config[k] for k in self._distributions})
             number = self._n_first - len(self._first)
             self.reason = f"first setting {number} of {self._n_first}: published or simplest"
-            return self._study.ask(self._distributions)
+            return self._study.ask(self._distributions), dict(config)
         if not self._distributions:
             return None
+        self._bisects_next = not self._bisects_next
+        if not self._bisects_next and self._too_bold and has_ordered_knobs(self.offer.space):
+            return self._bisect()
         best = self.expected_speedup
         known = f"best so far {best:.2f}x" if best > 1 else "nothing faster yet"
         self.reason = f"sampled near what held quality; {known}"
-        return self._study.ask(self._distributions)
+        trial = self._study.ask(self._distributions)
+        return trial, {k: _rounded(v) for k, v in trial.params.items()}
+
+    def _bisect(self) -> tuple[Trial, Mapping[str, Any]]:
+        failed = self._too_bold[-1]
+        gentle = self._too_gentle[-1] if self._too_gentle else gentlest(self.offer.space, failed)
+        held = self._best or gentle
+        config = {k: _rounded(v) for k, v in halfway(self.offer.space, held, failed).items()}
+        self.reason = "halfway between what held quality and what did not"
+        self._study.enqueue_trial(config)
+        return self._study.ask(self._distributions), config
 
     def _is_worth_measuring(self, config: Mapping[str, Any]) -> bool:
         if _key(config) in self._seen:
             return False
         space: Space = self.offer.space
-        return not any(is_at_least_as_bold(space, config, bad) for bad in self._too_bold)
+        too_bold = any(is_at_least_as_bold(space, config, bad) for bad in self._too_bold)
+        too_gentle = any(is_at_least_as_bold(space, idle, config) for idle in self._too_gentle)
+        return not too_bold and not too_gentle
 
 
 def _distribution(knob: Knob) -> BaseDistribution:

@@ -33,14 +33,14 @@ class GateResult:
     engagement: Mapping[str, Mapping[str, int]]
 
 
-def run_gate(
-    crew: Crew, stack: Stack, profile: Profile, pairs: tuple[Pair, ...]
-) -> GateResult:
+def run_gate(crew: Crew, stack: Stack, profile: Profile, pairs: tuple[Pair, ...]) -> GateResult:
     """Renders all pairs and probes, then lets the gate decide. A failed job is a failed check."""
     jobs = [Job("compare", (stack, pair, compare_pair), TRIAL_LIMIT_S) for pair in pairs]
     compared = crew.run_all(jobs)
     records = tuple(done.value[0] for done in compared if done.failure is None)
-    engagement = next((d.value[1] for d in reversed(compared) if d.failure is None), {})
+    engagement: Mapping[str, Mapping[str, int]] = next(
+        (done.value[1] for done in reversed(compared) if done.failure is None), {}
+    )
     probes = (
         _engagement(compared),
         _off_is_identity(crew, stack, pairs[0]),
@@ -83,9 +83,7 @@ def _at_identity(stack: Stack) -> Stack:
     )
 
 
-def _repeatability(
-    crew: Crew, stack: Stack, first: Pair, second: Pair
-) -> tuple[Probe, Probe]:
+def _repeatability(crew: Crew, stack: Stack, first: Pair, second: Pair) -> tuple[Probe, Probe]:
     """The second video of one pipeline, and the same video made first on fresh pipelines."""
     jobs = [
         Job("final_latents", (stack, [first, second]), TRIAL_LIMIT_S),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sol.search.crew import Job
 from sol.search.orchestrator import TRIAL_LIMIT_S
 from sol.search.records import Speed
 from sol.search.worker import MemoryReading
+from sol.skills.registry import get_technique
 from sol.stages.gate import GateResult, run_gate
 from sol.stages.request import Session
 from sol.stages.stacks import MeasuredStack
+from sol.technique import Stack
 
 _WHO = "gate"
 
@@ -47,11 +50,30 @@ def judge(session: Session, measured: tuple[MeasuredStack, ...]) -> tuple[Judged
     """Every stack that was judged, in order; the last one is accepted, or none is."""
     judged: list[Judged] = []
     for stack in measured:
-        if stack.is_eligible:
-            judged.append(_judge_one(session, stack))
-            if judged[-1].is_accepted:
-                break
+        if not stack.is_eligible or contains_rejected_loss(stack.candidate.stack, judged):
+            continue
+        judged.append(_judge_one(session, stack))
+        if judged[-1].is_accepted:
+            break
     return tuple(judged)
+
+
+def lossy_members(stack: Stack) -> frozenset[str]:
+    """The members that may change the video, each with its settings."""
+    return frozenset(
+        f"{item.technique} {sorted(item.config.items())} {item.schedule}"
+        for item in stack
+        if get_technique(item.technique).exactness == "lossy"
+    )
+
+
+def contains_rejected_loss(stack: Stack, judged: Iterable[Judged]) -> bool:
+    """Whether the stack has all lossy members of one that the gate rejected: it would be too."""
+    members = lossy_members(stack)
+    rejected = (
+        lossy_members(j.measured.candidate.stack) for j in judged if not j.gate.verdict.is_accepted
+    )
+    return any(lossy and lossy <= members for lossy in rejected)
 
 
 def _judge_one(session: Session, measured: MeasuredStack) -> Judged:

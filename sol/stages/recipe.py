@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from sol.recipe import (
 from sol.skills.registry import get_technique
 from sol.stages.judge import Judged
 from sol.stages.request import Session
+from sol.technique import StackItem, parse_config
 
 _RESAMPLING_SEED = 0
 
@@ -43,10 +45,7 @@ def make_recipe(session: Session, winner: Judged) -> Recipe:
     return Recipe(
         schema=SCHEMA,
         target=session.target,
-        stack=tuple(
-            Member(i.technique, get_technique(i.technique).skill, dict(i.config), i.schedule)
-            for i in stack
-        ),
+        stack=tuple(_member(item) for item in stack),
         evidence=RecipeEvidence(
             speedup=Measured(
                 round(speed.median, 4), round(speed.low, 4), round(speed.high, 4), speed.n, device
@@ -76,6 +75,13 @@ def make_recipe(session: Session, winner: Judged) -> Recipe:
             backend=verdict.label,
         ),
     )
+
+
+def _member(item: StackItem) -> Member:
+    """With every setting written out: a later change of a default must not change the recipe."""
+    technique = get_technique(item.technique)
+    config = asdict(parse_config(technique, item.config))
+    return Member(item.technique, technique.skill, config, item.schedule)
 
 
 def measured_seconds(seconds: Sequence[float], device: str) -> Measured:

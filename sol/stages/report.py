@@ -1,4 +1,206 @@
-"""temporary"""
+"""Writes report.json and report.html of a run, with clips of the worst pairs."""
+
+from __future__ import annotations
+
 import json
-def write_report(session, agents, measured, judged):
-    p=session.request.folder/"report.html"; p.write_text("tbd"); return p
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from sol.measure.fidelity import Frames
+from sol.measure.stats import Interval, bootstrap_median
+from sol.search.crew import Job
+from sol.search.orchestrator import TRIAL_LIMIT_S, AgentRecord
+from sol.search.records import Outcome, Proposal, Speed
+from sol.stages.judge import Judged
+from sol.stages.request import Session
+from sol.stages.stacks import MeasuredStack
+from sol.validator.clips import side_by_side_webp
+from sol.validator.records import PairRecord
+from sol.validator.report.model import (
+    AgentReport,
+    Clip,
+    MemoryUse,
+    Point,
+    RunReport,
+    StackReport,
+    to_json,
+)
+from sol.validator.report.page import render_html
+
+_N_CLIPS = 6
+_CLIP_FRAME_RATE = 8
+_RESAMPLING_SEED = 0
+
+
+def write_report(
+    session: Session,
+    agents: Mapping[str, AgentRecord],
+    measured: tuple[MeasuredStack, ...],
+    judged: tuple[Judged, ...],
+) -> Path:
+    """Writes both reports into the run's folder; the path of the page."""
+    folder = session.request.folder
+    clips, files = _make_clips(session, judged)
+    report = make_report(session, agents, measured, judged, clips)
+    text = json.dumps(to_json(report), indent=2, ensure_ascii=False)
+    (folder / "report.json").write_text(text, encoding="utf-8")
+    page = folder / "report.html"
+    page.write_text(render_html(report, files), encoding="utf-8")
+    return page
+
+
+def make_report(
+    session: Session,
+    agents: Mapping[str, AgentRecord],
+    measured: tuple[MeasuredStack, ...],
+    judged: tuple[Judged, ...],
+    clips: tuple[Clip, ...] = (),
+) -> RunReport:
+    """The report as data."""
+    winner = next((stack for stack in judged if stack.is_accepted), None)
+    stacks = [_stack_report(stack, judged) for stack in measured]
+    members = {
+        (item.technique, repr(dict(item.config)))
+        for item in (winner.measured.candidate.stack if winner else ())
+    }
+    return RunReport(
+        run_id=session.request.folder.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        outcome="accepted" if winner else "nothing accepted",
+        headline=_headline(winner, judged, measured),
+        target=session.target,
+        profile=session.request.profile.name,
+        profile_digest=session.request.profile.digest,
+        versions=session.infos[0].versions,
+        baseline_s=_seconds(session.self_timing),
+        agents=tuple(_agent_report(record) for record in agents.values()),
+        frontier=tuple(
+            _point(proposal, outcome, members)
+            for record in agents.values()
+            for proposal, outcome in record.trials
+        ),
+        stacks=tuple(stacks),
+        winner=measured.index(winner.measured) if winner else None,
+        memory=_memory(winner),
+        evidence=winner.gate.engagement if winner else {},
+        clips=clips,
+    )
+
+
+def _headline(
+    winner: Judged | None, judged: tuple[Judged, ...], measured: tuple[MeasuredStack, ...]
+) -> str:
+    if winner is not None and winner.numbers is not None:
+        speed = winner.numbers.speed
+        return (
+            f"{speed.median:.2f}x end to end [{speed.low:.2f}, {speed.high:.2f}], "
+            f"{speed.n} interleaved pairs"
+        )
+    if judged:
+        return f"{len(judged)} stack(s) at the gate, none accepted: {judged[-1].reason}"
+    if measured:
+        return f"{len(measured)} stack(s) measured, none fit for the gate: {measured[0].reason}"
+    return "No technique gained beyond the timing noise within the quality budget."
+
+
+def _stack_report(stack: MeasuredStack, judged: tuple[Judged, ...]) -> StackReport:
+    at_gate = next((item for item in judged if item.measured is stack), None)
+    speed = at_gate.numbers.speed if at_gate and at_gate.numbers else stack.speed
+    status = "measured"
+    if at_gate is not None:
+        status = "accepted" if at_gate.is_accepted else "rejected"
+    elif stack.reason:
+        status = "out"
+    return StackReport(
+        label=stack.candidate.label,
+        members=tuple(asdict(item) for item in stack.candidate.stack),
+        speedup=_ratio(speed) if speed else None,
+        predicted_speedup=stack.candidate.predicted_speedup,
+        psnr=stack.quality.psnr if stack.quality else None,
+        status=status,
+        reason=at_gate.reason if at_gate else stack.reason,
+        verdict=at_gate.gate.verdict if at_gate else None,
+    )
+
+
+def _agent_report(record: AgentRecord) -> AgentReport:
+    return AgentReport(
+        skill=record.skill,
+        trials=len(record.trials),
+        kept=len(record.frontier),
+        status=record.status,
+        note=f"at most {record.bound:.2f}x by the diagnosis",
+    )
+
+
+def _point(proposal: Proposal, outcome: Outcome, members: set[tuple[str, str]]) -> Point:
+    return Point(
+        skill=proposal.skill,
+        technique=proposal.technique,
+        label=proposal.label,
+        speedup=outcome.speed.median if outcome.speed else None,
+        psnr=outcome.quality.psnr if outcome.quality else None,
+        status=outcome.status,
+        reason=outcome.reason,
+        in_winner=(proposal.technique, repr(dict(proposal.config))) in members,
+    )
+
+
+def _memory(winner: Judged | None) -> dict[str, MemoryUse]:
+    if winner is None or winner.numbers is None:
+        return {}
+    memory = winner.numbers.memory
+    return {
+        "baseline": MemoryUse(memory.baseline_weights, memory.baseline_peak),
+        "accelerated": MemoryUse(memory.accelerated_weights, memory.accelerated_peak),
+    }
+
+
+def _make_clips(
+    session: Session, judged: tuple[Judged, ...]
+) -> tuple[tuple[Clip, ...], dict[str, bytes]]:
+    """The worst pairs of the last stack at the gate, side by side."""
+    if not judged:
+        return (), {}
+    stack = judged[-1].measured.candidate.stack
+    worst = sorted(judged[-1].gate.pairs, key=lambda record: record.paired.get("psnr", 0.0))
+    clips: list[Clip] = []
+    files: dict[str, bytes] = {}
+    jobs = [
+        Job("compare", (stack, (r.prompt, r.seed), clip_of_pair), TRIAL_LIMIT_S)
+        for r in worst[:_N_CLIPS]
+    ]
+    for record, done in zip(worst, session.crew.run_all(jobs), strict=False):
+        if done.failure is None:
+            name = f"pair-{len(clips) + 1}.webp"
+            files[name] = done.value[0]
+            clips.append(_clip(record, name))
+    return tuple(clips), files
+
+
+def clip_of_pair(prompt: str, seed: int, baseline: Frames, accelerated: Frames) -> bytes:
+    """A comparison for `MeasuringWorker.compare`: the two videos side by side."""
+    return side_by_side_webp(baseline, accelerated, _CLIP_FRAME_RATE)
+
+
+def _clip(record: PairRecord, file: str) -> Clip:
+    return Clip(
+        prompt=record.prompt,
+        seed=record.seed,
+        psnr=record.paired.get("psnr", float("nan")),
+        ssim=record.paired.get("ssim", float("nan")),
+        file=file,
+    )
+
+
+def _ratio(speed: Speed) -> Interval:
+    return Interval(speed.median, speed.low, speed.high, speed.n)
+
+
+def _seconds(speed: Speed) -> Interval:
+    rng = np.random.default_rng(_RESAMPLING_SEED)
+    return bootstrap_median(list(speed.baseline_s), rng)

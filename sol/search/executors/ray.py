@@ -28,6 +28,8 @@ class RayExecutor:
 
     Args:
         n_workers: Measuring workers; each takes one CPU, and one GPU if `gpus` is 1.
+        make_worker: The worker's class.
+        module_paths: Folders that worker processes add to their import path.
 
     Raises:
         SolError: Ray is not installed.
@@ -35,8 +37,17 @@ class RayExecutor:
 
     name = "ray"
 
-    def __init__(self, n_workers: int, gpus: int = 0, address: str | None = None) -> None:
+    def __init__(
+        self,
+        n_workers: int,
+        gpus: int = 0,
+        address: str | None = None,
+        make_worker: type[Any] = MeasuringWorker,
+        module_paths: tuple[str, ...] = (),
+    ) -> None:
         self._ray = _import_ray()
+        self._make_worker = make_worker
+        self._module_paths = module_paths
         self._n_workers = n_workers
         self._gpus = gpus
         self._plan: WorkerPlan | None = None
@@ -45,7 +56,9 @@ class RayExecutor:
         self._jobs: dict[Any, _Job] = {}
         self._tickets = 0
         arguments: dict[str, Any] = (
-            {"address": address} if address else {"num_cpus": n_workers, "include_dashboard": False}
+            {"address": address}
+            if address
+            else {"num_cpus": n_workers, "include_dashboard": False}
         )
         self._ray.init(
             log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **arguments
@@ -101,11 +114,12 @@ class RayExecutor:
     def _start_worker(self) -> Any:
         plan = self._plan
         threads = str(plan.threads) if plan else "1"
-        actor = self._ray.remote(MeasuringWorker).options(
-            num_cpus=1,
-            num_gpus=self._gpus,
-            # Before torch is imported: its thread pool is made once.
-            runtime_env={"env_vars": {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}},
+        # Before torch is imported: its thread pool is made once.
+        environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+        if self._module_paths:
+            environment["PYTHONPATH"] = os.pathsep.join(self._module_paths)
+        actor = self._ray.remote(self._make_worker).options(
+            num_cpus=1, num_gpus=self._gpus, runtime_env={"env_vars": environment}
         )
         return actor.remote(plan)
 

@@ -1,0 +1,1 @@
+"""Numbers with their unit, sample count, spread and device: time, memory, fidelity, hardware."""

@@ -1,0 +1,112 @@
+"""Fills in the diagnosis from one instrumented baseline run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import nn
+
+from sol.diagnosis import Diagnosis
+from sol.roles import Roles
+
+
+@dataclass
+class _Stopwatch:
+    """Adds up the seconds spent inside some modules. Modules must not contain one another."""
+
+    synchronize: Callable[[], None]
+    clock: Callable[[], float]
+    seconds: float = 0.0
+    _entered: list[float] = field(default_factory=list)
+
+    def enter(self, *_: Any) -> None:
+        self.synchronize()
+        self._entered.append(self.clock())
+
+    def leave(self, *_: Any) -> None:
+        self.synchronize()
+        self.seconds += self.clock() - self._entered.pop()
+
+
+def diagnose(
+    run: Callable[[], object],
+    roles: Roles,
+    text_encoders: Iterable[nn.Module],
+    decoder: nn.Module,
+    synchronize: Callable[[], None],
+    clock: Callable[[], float],
+) -> Diagnosis:
+    """Times the parts of one video and records how its denoiser outputs change.
+
+    Args:
+        run: Makes one video with the pipeline of `roles`; called twice, once for the total and
+            once with the stopwatches on, whose own cost stays out of the total.
+        decoder: Its `decode` method turns latents into frames.
+    """
+    start = clock()
+    run()
+    synchronize()
+    total = clock() - start
+    outputs: list[torch.Tensor] = []
+    watches = {name: _Stopwatch(synchronize, clock) for name in ("denoise", "linear", "text")}
+    denoisers = [denoiser.module for denoiser in roles.denoisers]
+    with ExitStack() as stack:
+        _watch(stack, watches["denoise"], denoisers)
+        _watch(stack, watches["linear"], _linears(roles))
+        _watch(stack, watches["text"], text_encoders)
+        decode = _watch_method(stack, decoder, "decode", _Stopwatch(synchronize, clock))
+        for module in denoisers:
+            hook = module.register_forward_hook(lambda _m, _a, out: outputs.append(out[0].float()))
+            stack.callback(hook.remove)
+        run()
+    return Diagnosis(
+        total_s=total,
+        denoise_s=watches["denoise"].seconds,
+        linear_s=watches["linear"].seconds,
+        decode_s=decode.seconds,
+        text_s=watches["text"].seconds,
+        output_change=relative_changes(outputs),
+    )
+
+
+def relative_changes(outputs: list[torch.Tensor]) -> tuple[float, ...]:
+    """|v_t - v_{t-1}|_1 / |v_{t-1}|_1 for consecutive outputs of equal shape."""
+    return tuple(
+        float((now - before).abs().sum() / before.abs().sum().clamp(min=1e-12))
+        for before, now in pairwise(outputs)
+    )
+
+
+def _linears(roles: Roles) -> list[nn.Module]:
+    return [
+        layer
+        for denoiser in roles.denoisers
+        for group in (*denoiser.feed_forward, *denoiser.attention_projections)
+        for layer in group
+    ]
+
+
+def _watch(stack: ExitStack, watch: _Stopwatch, modules: Iterable[nn.Module]) -> None:
+    for module in modules:
+        stack.callback(module.register_forward_pre_hook(watch.enter).remove)
+        stack.callback(module.register_forward_hook(watch.leave).remove)
+
+
+def _watch_method(stack: ExitStack, owner: Any, name: str, watch: _Stopwatch) -> _Stopwatch:
+    original = getattr(owner, name)
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        watch.enter()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            watch.leave()
+
+    object.__setattr__(owner, name, timed)
+    stack.callback(lambda: object.__delattr__(owner, name))
+    return watch

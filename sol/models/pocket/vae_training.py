@@ -1,0 +1,162 @@
+"""Trains the video autoencoder on fresh clips and measures its latents."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLLTXVideo
+from torch import Tensor
+
+from sol.models.pocket.architecture import build_vae
+from sol.models.pocket.checkpoint import find_checkpoint, save_checkpoint
+from sol.models.pocket.clips import Array, sample_clip
+from sol.models.pocket.optimizers import LearningRates, Optimizers, find_hidden
+from sol.models.pocket.pacing import Cadence, Pace, learning_rate_factor
+
+_RATES = LearningRates(hidden=6e-3, other=2e-3)
+_NOT_HIDDEN = ("encoder.conv_in", "encoder.conv_out", "decoder.conv_out")
+_CROPS, _CROP_PX, _CROP_FRAMES = 6, 32, 9
+_WHOLE_CLIPS = 3
+_WHOLE_FROM = 0.75
+_VISIBLE = 0.05
+_KL_WEIGHT = 3e-4
+_INITIAL_LOG_VARIANCE = -4.0
+_CHECKPOINT_EVERY_S = 120.0
+_REPORT_EVERY = 100
+_LATENT_STREAM = 1
+_HELD_OUT_STREAM = 2
+
+Report = Callable[[str], None]
+
+
+@dataclass
+class _Run:
+    """Everything that a checkpoint stores."""
+
+    vae: AutoencoderKLLTXVideo
+    optimizer: Optimizers
+    losses: list[float]
+
+    def state(self, spent_s: float) -> dict[str, object]:
+        return {
+            "vae": self.vae.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "losses": self.losses,
+            "spent_s": spent_s,
+        }
+
+
+def clips_to_pixels(clips: list[Array]) -> Tensor:
+    """Stacks clips as the autoencoder takes them: (clips, 3, frames, height, width), [-1, 1]."""
+    frames = torch.from_numpy(np.stack(clips))
+    return frames.permute(0, 4, 1, 2, 3).contiguous() * 2 - 1
+
+
+def train_vae(folder: Path, minutes: float, seed: int, report: Report) -> AutoencoderKLLTXVideo:
+    """Trains the autoencoder, or resumes from `folder/vae.pt`, until `minutes` are used.
+
+    The loss is L1 + 4 MSE + a small KL term. The learning rate follows a cosine over the budget.
+
+    Returns:
+        the autoencoder, its `latents_mean` and `latents_std` set from clips.
+    """
+    torch.manual_seed(seed)
+    run, path = _start(), folder / "vae.pt"
+    pace = Pace(minutes * 60, _restore(run, path))
+    if pace.is_over():
+        return run.vae.eval()
+    saving = Cadence(pace, _CHECKPOINT_EVERY_S)
+    while not pace.is_over():
+        run.losses.append(_train_step(run, pace.progress(), seed))
+        if len(run.losses) % _REPORT_EVERY == 0:
+            mean = np.mean(run.losses[-_REPORT_EVERY:])
+            report(f"vae step {len(run.losses)} loss {mean:.4f} {pace.elapsed_s():.0f} s")
+        if saving.is_due():
+            save_checkpoint(run.state(pace.elapsed_s()), path)
+    _set_latent_statistics(run.vae, seed)
+    save_checkpoint(run.state(pace.elapsed_s()), path)
+    return run.vae.eval()
+
+
+def measure_psnr_db(vae: AutoencoderKLLTXVideo, seed: int, n_clips: int = 32) -> float:
+    """Mean PSNR in dB of the round trip over clips that training never drew."""
+    rng = np.random.default_rng([seed, _HELD_OUT_STREAM])
+    decibels = []
+    with torch.no_grad():
+        for _ in range(n_clips):
+            pixels = clips_to_pixels([sample_clip(rng).frames])
+            decoded = vae.decode(vae.encode(pixels).latent_dist.mode()).sample.clamp(-1, 1)
+            mean_square = ((decoded - pixels) / 2).square().mean()
+            decibels.append(-10 * torch.log10(mean_square).item())
+    return float(np.mean(decibels))
+
+
+def _start() -> _Run:
+    vae = build_vae()
+    with torch.no_grad():
+        vae.encoder.conv_out.conv.bias[-1] = _INITIAL_LOG_VARIANCE
+    return _Run(vae, Optimizers(vae, find_hidden(vae, _NOT_HIDDEN), _RATES), losses=[])
+
+
+def _restore(run: _Run, path: Path) -> float:
+    """Loads the checkpoint, if any, into `run`; returns the seconds it had used."""
+    state = find_checkpoint(path)
+    if state is None:
+        return 0.0
+    run.vae.load_state_dict(state["vae"])
+    run.optimizer.load_state_dict(state["optimizer"])
+    run.losses = state["losses"]
+    return float(state["spent_s"])
+
+
+def _train_step(run: _Run, progress: float, seed: int) -> float:
+    pixels = _draw_pixels(np.random.default_rng([seed, len(run.losses), 0]), progress)
+    with torch.autocast("cpu", torch.bfloat16):
+        posterior = run.vae.encode(pixels).latent_dist
+        decoded = run.vae.decode(posterior.sample()).sample.float()
+    error = decoded - pixels
+    fidelity = error.abs().mean() + 4 * error.square().mean()
+    divergence = posterior.kl().float().sum() / posterior.mean.numel()
+    (fidelity + _KL_WEIGHT * divergence).backward()
+    run.optimizer.step(learning_rate_factor(progress))
+    return float(fidelity.detach())
+
+
+def _draw_pixels(rng: np.random.Generator, progress: float) -> Tensor:
+    """Draws crops around the objects at first, where there is most to learn, then whole clips."""
+    if progress >= _WHOLE_FROM:
+        return clips_to_pixels([sample_clip(rng).frames for _ in range(_WHOLE_CLIPS)])
+    return clips_to_pixels([_crop(sample_clip(rng).frames, rng) for _ in range(_CROPS)])
+
+
+def _crop(frames: Array, rng: np.random.Generator) -> Array:
+    """Cuts a block of space and time that holds some point of an object."""
+    first = rng.integers(len(frames) - _CROP_FRAMES + 1)
+    middle = frames[first + _CROP_FRAMES // 2]
+    contrast = np.abs(middle - np.median(middle, axis=(0, 1))).max(axis=-1)
+    rows, columns = np.nonzero(contrast > _VISIBLE)
+    point = rng.integers(len(rows))
+    corner = [
+        int(np.clip(axis[point] - rng.integers(_CROP_PX), 0, extent - _CROP_PX))
+        for axis, extent in ((rows, frames.shape[1]), (columns, frames.shape[2]))
+    ]
+    return frames[
+        first : first + _CROP_FRAMES,
+        corner[0] : corner[0] + _CROP_PX,
+        corner[1] : corner[1] + _CROP_PX,
+    ]
+
+
+def _set_latent_statistics(vae: AutoencoderKLLTXVideo, seed: int, n_clips: int = 256) -> None:
+    rng = np.random.default_rng([seed, _LATENT_STREAM])
+    with torch.no_grad():
+        latents = torch.cat(
+            [
+                vae.encode(clips_to_pixels([sample_clip(rng).frames])).latent_dist.mode()
+                for _ in range(n_clips)
+            ]
+        )
+    vae.latents_mean.copy_(latents.mean(dim=(0, 2, 3, 4)))
+    vae.latents_std.copy_(latents.std(dim=(0, 2, 3, 4)))

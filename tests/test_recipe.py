@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sol.errors import RecipeError
+from sol.recipe import (
+    Approval,
+    Measured,
+    Member,
+    Memory,
+    Provenance,
+    QualityCheck,
+    Recipe,
+    RecipeEvidence,
+    dump_recipe,
+    load_recipe,
+)
+from sol.schedule import Schedule
+from sol.target import Hardware, Model, Target, Workload
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    speed = Measured(1.8, 1.7, 1.9, 9, "a machine")
+    return Recipe(
+        schema="sol.recipe/1",
+        target=Target(
+            Model("pocket", "ltx", "local", "sha256:00"),
+            Hardware("cpu", "a machine", 2, 23.5, ("avx2",)),
+            Workload(64, 64, 17, 24, 3.0, 16, 32),
+        ),
+        stack=(
+            Member("step_mask", "cache", {"skip": "3-5"}, Schedule(steps="2-20")),
+            Member("int8_dynamic", "quantization", {"layers": "all"}),
+        ),
+        evidence=RecipeEvidence(
+            speedup=speed,
+            baseline_s=speed,
+            accelerated_s=speed,
+            quality=(QualityCheck("psnr", 31.0, 30.2, 25.0, 12),),
+            memory=Memory(10, 8, None, None, 1, "a machine"),
+            engagement={"step_mask": {"calls_skipped": 3}},
+        ),
+        provenance=Provenance("run", "2026-01-01T00:00:00", {"torch": "2.13.0"}, "g", "d", "b"),
+    )
+
+
+@pytest.fixture
+def path(recipe: Recipe, tmp_path: Path) -> Path:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(dump_recipe(recipe), encoding="utf-8")
+    return file
+
+
+def edit(path: Path, change) -> Path:
+    data = yaml.safe_load(path.read_text())
+    change(data)
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
+    return path
+
+
+def test_what_is_written_is_what_is_read(recipe, path):
+    assert replace(load_recipe(path), digest="") == recipe
+
+
+def test_approval_is_not_part_of_the_digest(recipe, tmp_path, path):
+    approved = replace(recipe, approval=Approval("approved", "someone"))
+    other = tmp_path / "approved.yaml"
+    other.write_text(dump_recipe(approved))
+    assert load_recipe(other).digest == load_recipe(path).digest
+
+
+def test_a_changed_setting_is_noticed(path):
+    edit(path, lambda d: d["stack"][0]["config"].update(skip="3-9"))
+    with pytest.raises(RecipeError, match="digest does not match"):
+        load_recipe(path)
+
+
+def test_changed_evidence_is_noticed(path):
+    edit(path, lambda d: d["evidence"]["speedup"].update(median=9.9))
+    with pytest.raises(RecipeError, match="digest does not match"):
+        load_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.update(extra=1), "extra: no such key"),
+        (lambda d: d["stack"][0].update(confg={}), r"stack\.0\.confg: no such key"),
+        (lambda d: d["target"]["workload"].update(steps="24"), r"target\.workload\.steps.*'24'"),
+        (lambda d: d["target"]["workload"].pop("width"), r"target\.workload\.width: required"),
+        (lambda d: d["target"]["hardware"].update(device="tpu"), r"target\.hardware\.device"),
+        (lambda d: d["stack"][0]["schedule"].update(steps="16_28"), "is not a range"),
+        (lambda d: d.update(stack="easycache"), "stack"),
+        (lambda d: d.update(schema="sol.recipe/9"), "schema is 'sol.recipe/9'"),
+        (lambda d: d.pop("schema"), "schema is None"),
+    ],
+)
+def test_a_malformed_recipe_names_the_key(path, change, message):
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(edit(path, change))
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(RecipeError, match="No recipe at"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- a\n- b\n", "", "just words", "\x00"])
+def test_not_a_yaml_mapping(tmp_path, text):
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(RecipeError, match=r"is not YAML|is not a recipe"):
+        load_recipe(file)
+
+
+def test_a_folder_is_not_a_recipe(tmp_path):
+    with pytest.raises(RecipeError, match="cannot be read"):
+        load_recipe(tmp_path)
+
+
+def test_loading_executes_nothing(path, tmp_path):
+    marker = tmp_path / "executed"
+    path.write_text(f"!!python/object/apply:pathlib.Path.touch [{marker}]\n")
+    with pytest.raises(RecipeError, match="is not YAML"):
+        load_recipe(path)
+    assert not marker.exists()

@@ -1,0 +1,30 @@
+import pytest
+
+from sol.space import Choice, Float, Int, Space, is_at_least_as_bold
+
+SPACE = Space(
+    knobs={
+        "threshold": Float(0.01, 1.0, bolder="up"),
+        "warmup": Int(2, 8, bolder="down"),
+        "mode": Choice(("a", "b")),
+        "rank": Int(1, 4),
+    }
+)
+REFERENCE = {"threshold": 0.1, "warmup": 4, "mode": "a", "rank": 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "bold"),
+    [
+        ({}, True),
+        ({"threshold": 0.2}, True),
+        ({"threshold": 0.05}, False),
+        ({"warmup": 3}, True),
+        ({"warmup": 5}, False),
+        ({"threshold": 0.2, "warmup": 5}, False),
+        ({"threshold": 0.2, "mode": "b"}, False),
+        ({"threshold": 0.2, "rank": 3}, False),
+    ],
+)
+def test_boldness_is_a_partial_order(change, bold):
+    assert is_at_least_as_bold(SPACE, {**REFERENCE, **change}, REFERENCE) is bold

@@ -1,0 +1,91 @@
+import json
+from dataclasses import asdict
+
+import pytest
+import yaml
+
+from sol.errors import UnknownNameError
+from sol.validator.profile import PROFILE_DIR, ProfileError, load_profile, parse_profile
+
+
+@pytest.fixture
+def data():
+    return yaml.safe_load((PROFILE_DIR / "near-lossless.yaml").read_text())
+
+
+def test_every_shipped_profile_loads_under_its_file_name():
+    names = [path.stem for path in PROFILE_DIR.glob("*.yaml")]
+    assert "near-lossless" in names
+    assert [load_profile(name).name for name in names] == names
+
+
+def test_a_path_loads_as_well(tmp_path, data):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(data | {"name": "mine", "n_seeds": 1}))
+    assert load_profile(path).n_seeds == 1
+    assert load_profile(str(path)).name == "mine"
+
+
+def test_an_unknown_name_lists_the_shipped_ones():
+    with pytest.raises(UnknownNameError, match=r"'near-lossles'.*Known: near-lossless"):
+        load_profile("near-lossles")
+
+
+def test_the_digest_changes_with_any_number_and_with_nothing_else(data):
+    profile = parse_profile(data, "test")
+    again = parse_profile(json.loads(json.dumps(asdict(profile))), "test")
+    assert again.digest == profile.digest
+    data["metrics"][0]["margin"] *= 2
+    assert parse_profile(data, "test").digest != profile.digest
+
+
+def change(key, value):
+    return lambda data: data | {key: value}
+
+
+def change_rule(**values):
+    return lambda data: data | {"metrics": [data["metrics"][0] | values]}
+
+
+def rule(**values):
+    return lambda data: data | {"metrics": [values]}
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (change("schema", "sol.gate/2"), ["schema", "sol.gate/1", "sol.gate/2"]),
+        (change("confidence", 0.5), ["confidence", "0.5"]),
+        (change("confidence", "0.95"), ["confidence", "'0.95'"]),
+        (change("n_prompts", 1), ["n_prompts", "2"]),
+        (change("n_seeds", True), ["n_seeds", "True"]),
+        (change("nprompts", 12), ["nprompts", "remove it"]),
+        (change("probes", ["engagment"]), ["probes.0", "unknown probe", "engagement"]),
+        (change("metrics", []), ["metrics", "at least 1"]),
+        (change_rule(margin=-0.1), ["metrics.0", "margin", "-0.1"]),
+        (change_rule(margin=float("nan")), ["metrics.0", "margin"]),
+        (change_rule(metric="psnr"), ["metrics.0", "unknown video metric", "motion"]),
+        (change_rule(kind="average"), ["metrics.0", "average", "floor"]),
+        (rule(metric="motion", kind="floor", margin=1), ["unknown paired metric", "psnr"]),
+        (rule(metric="motion", kind="ratio", low=1.2, high=1.3), ["low", "1.2"]),
+        (rule(metric="motion", kind="ratio", low=0.9), ["high", "required"]),
+        (
+            lambda data: data | {"metrics": data["metrics"] * 2},
+            ["has 2 rules of kind", "keep one"],
+        ),
+        (lambda data: [data], ["top level"]),
+    ],
+)
+def test_a_wrong_profile_is_refused_with_key_rule_and_remedy(data, damage, words):
+    with pytest.raises(ProfileError) as caught:
+        parse_profile(damage(data), source="mine.yaml")
+    message = str(caught.value)
+    assert "mine.yaml" in message
+    assert [word for word in words if word not in message] == []
+
+
+def test_a_file_that_is_not_yaml_is_refused(tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_text("a: [1")
+    with pytest.raises(ProfileError, match="cannot be read as YAML"):
+        load_profile(path)

@@ -1,0 +1,1 @@
+"""What the embedded backend computes of a video, or of a pair, without any downloaded weights."""

@@ -1,0 +1,1 @@
+"""The run report: its data, and the one self-contained page that shows it."""
