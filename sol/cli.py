@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,15 +98,15 @@ def tune(
 ) -> None:
     """Search, compose, validate; write a recipe and a report."""
     from sol.live import ProgressView
-    from sol.models.loading import check_model_name
+    from sol.models.loading import default_workload
     from sol.search.budget import get_budget
     from sol.search.journal import Journal
-    from sol.stages.folder import make_run_folder
+    from sol.stages.folder import discard_if_unused, make_run_folder
     from sol.stages.request import TuneRequest
     from sol.tune import tune as run_tune
     from sol.validator.profile import load_profile
 
-    check_model_name(model)
+    _check_executor(executor, workers)
     chosen_budget, profile = get_budget(budget), load_profile(gate)
     chosen_skills = _parse_skills(skills)
     overrides = {
@@ -115,14 +116,13 @@ def tune(
         "steps": steps,
         "guidance_scale": guidance,
     }
+    default_workload(model).with_overrides(overrides)
     folder = make_run_folder(output, model)
     request = TuneRequest(
         model, device, dtype, overrides, chosen_budget, profile, chosen_skills, seed, folder
     )
     log = Console(stderr=True)
     view = ProgressView(log, chosen_budget.search_s)
-    import time
-
     try:
         with (
             Journal(folder / "journal.jsonl", time.monotonic) as journal,
@@ -131,8 +131,11 @@ def tune(
         ):
             journal.listen(view.hear)
             result = run_tune(request, runner, journal)
+    except SolError:
+        discard_if_unused(folder)
+        raise
     except KeyboardInterrupt:
-        log.print(f"Interrupted. What was measured stays in {folder}/journal.jsonl.")
+        log.print(f"What was measured stays in {folder}.", highlight=False)
         raise
     _print_tune(result, json_output)
     if result.recipe is None:
@@ -323,10 +326,7 @@ def _make_executor(
 ) -> Executor:
     from importlib.util import find_spec
 
-    if name not in EXECUTORS:
-        raise UnknownNameError("executor", name, EXECUTORS)
-    if workers is not None and workers < 1:
-        raise SolError(f"--workers must be at least 1, got {workers}.")
+    _check_executor(name, workers)
     if name == "inline" or (name == "auto" and find_spec("ray") is None):
         from sol.search.executors.inline import InlineExecutor
 
@@ -336,6 +336,13 @@ def _make_executor(
     n_gpus = _count_gpus() if device != "cpu" else 0
     count = workers or n_gpus or min(os.cpu_count() or 1, _MAX_CPU_WORKERS)
     return RayExecutor(count, gpus=1 if n_gpus else 0, address=ray_address)
+
+
+def _check_executor(name: str, workers: int | None) -> None:
+    if name not in EXECUTORS:
+        raise UnknownNameError("executor", name, EXECUTORS)
+    if workers is not None and workers < 1:
+        raise SolError(f"--workers must be at least 1, got {workers}.")
 
 
 def _count_gpus() -> int:

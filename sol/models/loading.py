@@ -50,11 +50,10 @@ def load_model(
         UnknownNameError: Neither a known short name, a folder, nor a Hub id.
         ModelLoadError: The weights cannot be read; says what to do.
     """
-    check_model_name(name)
+    workload = default_workload(name)
     folder, resolved_revision = _resolve_folder(name, revision)
     device = _resolve_device(device)
     entry = find_entry(name)
-    workload = entry.workload if entry else LTX.workload
     chosen: Any = dtype or ("float32" if device == "cpu" else workload.dtype)
     pipeline = _read_pipeline(folder, _torch_dtype(chosen)).to(device)
     pipeline.set_progress_bar_config(disable=True)
@@ -79,6 +78,17 @@ def check_model_name(name: str) -> None:
     if not Path(source).is_dir() and not _HUB_ID.fullmatch(source):
         remedy = "Or give a folder made by save_pretrained, or a Hub id such as org/name."
         raise UnknownNameError("model", name, CATALOG, remedy)
+
+
+def default_workload(name: str) -> Workload:
+    """How the model called `name` is used unless told otherwise; nothing is loaded.
+
+    Raises:
+        UnknownNameError: See `check_model_name`.
+    """
+    check_model_name(name)
+    entry = find_entry(name)
+    return entry.workload if entry else LTX.workload
 
 
 def digest_weights(folder: Path) -> str:

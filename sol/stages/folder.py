@@ -39,6 +39,12 @@ def make_run_folder(root: Path, model: str, now: datetime | None = None) -> Path
     return folder
 
 
+def discard_if_unused(folder: Path) -> None:
+    """Removes a run's folder in which nothing was measured."""
+    if not any((folder / "baseline").glob("*.npz")):
+        shutil.rmtree(folder)
+
+
 def _make_new(root: Path, name: str) -> Path:
     for suffix in ("", *(f"-{i}" for i in range(2, 100))):
         folder = root / f"{name}{suffix}"

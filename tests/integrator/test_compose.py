@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from sol.integrator.compose import choose_diverse, compose
+from sol.integrator.constraints import find_conflict
+from sol.schedule import Schedule
+from sol.search.frontier import frontier_of
+from sol.search.records import FrontierPoint, Proposal, Quality, Speed
+from sol.skills.registry import TECHNIQUES
+from sol.technique import StackItem
+
+
+def point(technique: str, speedup: float, psnr: float, **config) -> FrontierPoint:
+    skill = TECHNIQUES[technique].skill
+    return FrontierPoint(
+        Proposal(1, skill, technique, config, "", 1.0),
+        Quality(psnr, psnr, 0.9, speedup, 2),
+        Speed(speedup, speedup - 0.1, speedup + 0.1, 3, (1.0,), (1.0 / speedup,)),
+    )
+
+
+FRONTIERS = {
+    "cache": [
+        point("easycache", 1.8, 27.0, threshold=0.2),
+        point("easycache", 1.4, 33.0, threshold=0.1),
+        point("step_mask", 1.5, 31.0, skip="4-6"),
+        point("text_kv", 1.02, 100.0),
+    ],
+    "quantization": [point("int8_dynamic", 1.4, 36.0, layers="all")],
+}
+
+
+def names(candidate) -> list[str]:
+    return [item.technique for item in candidate.stack]
+
+
+def test_all_admissible_combinations_are_there_the_fastest_first():
+    candidates = compose(FRONTIERS, TECHNIQUES, min_psnr=0.0)
+    # (none, easycache twice, or step_mask) x text_kv or not x int8 or not, but nothing at all.
+    assert len(candidates) == 4 * 2 * 2 - 1
+    speeds = [candidate.predicted_speedup for candidate in candidates]
+    assert speeds == sorted(speeds, reverse=True)
+    assert speeds[0] == pytest.approx(1.8 * 1.02 * 1.4)
+
+
+def test_two_step_caches_are_never_combined():
+    for candidate in compose(FRONTIERS, TECHNIQUES, min_psnr=0.0):
+        assert not {"easycache", "step_mask"} <= set(names(candidate))
+
+
+def test_errors_add_up_in_the_prediction():
+    best = next(
+        c
+        for c in compose(FRONTIERS, TECHNIQUES, min_psnr=0.0)
+        if names(c) == ["int8_dynamic", "easycache"] and c.predicted_speedup > 2.5
+    )
+    mse = 10**-2.7 + 10**-3.6
+    assert best.predicted_psnr == pytest.approx(-10 * math.log10(mse))
+
+
+def test_stacks_predicted_below_the_floor_are_left_out():
+    for candidate in compose(FRONTIERS, TECHNIQUES, min_psnr=30.0):
+        assert candidate.predicted_psnr >= 30.0
+
+
+def test_members_stand_in_order_of_installation():
+    for candidate in compose(FRONTIERS, TECHNIQUES, min_psnr=0.0):
+        phases = [TECHNIQUES[name].phase for name in names(candidate)]
+        assert phases == sorted(phases)
+
+
+def test_nothing_found_composes_to_nothing():
+    assert compose({"cache": []}, TECHNIQUES, 0.0) == ()
+
+
+def test_the_chosen_few_differ_in_their_techniques():
+    candidates = compose(FRONTIERS, TECHNIQUES, min_psnr=0.0)
+    chosen = choose_diverse(candidates, 5)
+    assert len({frozenset(names(c)) for c in chosen}) == 5
+    assert chosen[0] == candidates[0]
+    assert len(choose_diverse(candidates, 99)) == len(candidates)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "conflict"),
+    [
+        ("all", "all", True),
+        ("2-8", "9-20", False),
+        ("2-8", "8-20", True),
+        ("first:3", "3-20", False),
+        ("first:4", "3-20", True),
+        ("2-8", "last:3", True),
+        ("none", "all", True),
+    ],
+)
+def test_an_exclusive_seam_can_be_shared_only_by_disjoint_schedules(first, second, conflict):
+    members = [
+        (TECHNIQUES["easycache"], StackItem("easycache", {}, Schedule(steps=first))),
+        (TECHNIQUES["step_mask"], StackItem("step_mask", {}, Schedule(steps=second))),
+    ]
+    assert (find_conflict(members) is not None) is conflict
+
+
+def test_the_frontier_keeps_what_nothing_beats_in_both():
+    points = [
+        point("easycache", 2.0, 25.0),
+        point("easycache", 1.9, 24.0),
+        point("easycache", 1.5, 30.0),
+        point("easycache", 1.5, 29.0),
+        point("easycache", 1.1, 35.0),
+    ]
+    kept = [(p.speed.median, p.quality.psnr) for p in frontier_of(points)]
+    assert kept == [(2.0, 25.0), (1.5, 30.0), (1.1, 35.0)]
