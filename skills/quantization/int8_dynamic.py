@@ -48,17 +48,13 @@ class Int8DynamicLinear(nn.Module):
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        self.in_features, self.out_features = linear.in_features, linear.out_features
         self.packed = _pack(linear.weight.detach(), linear.bias)
+        # One byte a weight, and a float32 bias, a float64 scale and an int64 zero point a row.
+        self.packed_bytes = linear.weight.numel() + linear.out_features * (4 + 8 + 8)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         output: torch.Tensor = torch.ops.quantized.linear_dynamic(x, self.packed, False)
         return output
-
-    @property
-    def packed_bytes(self) -> int:
-        """Bytes of the packed weights, scales and zero points."""
-        return self.in_features * self.out_features + self.out_features * 16
 
 
 def _pack(weight: torch.Tensor, bias: torch.Tensor | None) -> torch.ScriptObject:

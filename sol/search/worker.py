@@ -6,7 +6,6 @@ a Ray actor on another machine.
 
 from __future__ import annotations
 
-import gc
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,7 @@ from sol.errors import SolError
 from sol.measure.diagnosis import diagnose
 from sol.measure.fidelity import psnr, ssim
 from sol.measure.hardware import probe, versions
-from sol.measure.memory import PeakMemory, weights_bytes
+from sol.measure.memory import cuda_peak_bytes, weights_bytes
 from sol.measure.timing import time_pairs
 from sol.models.families import describe_roles
 from sol.models.loading import load_model
@@ -31,6 +30,7 @@ from sol.runtime.clone import clone_pipeline
 from sol.runtime.fingerprint import fingerprint_pipeline
 from sol.runtime.render import Rendering, render
 from sol.search.baseline import BaselineRun, BaselineStore
+from sol.search.memory_probe import measure_process_peak
 from sol.search.records import Offer, Quality, Speed, WorkerInfo
 from sol.skills.registry import TECHNIQUES
 from sol.target import Workload
@@ -77,6 +77,7 @@ class MeasuringWorker:
 
     def __init__(self, plan: WorkerPlan) -> None:
         torch.set_num_threads(plan.threads)
+        self._plan = plan
         start = time.perf_counter()
         loaded = load_model(plan.model, plan.device, plan.dtype)
         self._load_s = time.perf_counter() - start
@@ -193,21 +194,21 @@ class MeasuringWorker:
         )
 
     def measure_memory(self, stack: Stack, pair: Pair) -> MemoryReading:
-        """Bytes of both arms. The baseline's peak is read before the stack is installed."""
-        self._drop_clone()
-        gc.collect()
-        with PeakMemory(self._device) as baseline:
-            render(self._pipeline, self._workload, *pair)
+        """Bytes of both arms: on a GPU the allocator's peak, on a CPU that of a fresh process."""
         _, clone = self._prepare(stack)
         self._render(clone, *pair)
-        with PeakMemory(self._device) as accelerated:
-            self._render(clone, *pair)
         return MemoryReading(
             baseline_weights=weights_bytes(_modules(self._pipeline)),
             accelerated_weights=weights_bytes(_modules(clone)),
-            baseline_peak=baseline.peak_bytes,
-            accelerated_peak=accelerated.peak_bytes,
+            baseline_peak=self._peak((), self._pipeline, pair),
+            accelerated_peak=self._peak(stack, clone, pair),
         )
+
+    def _peak(self, stack: Stack, pipeline: Any, pair: Pair) -> int | None:
+        if self._device == "cpu":
+            plan = self._plan
+            return measure_process_peak(plan.model, self._workload, stack, pair, plan.threads)
+        return cuda_peak_bytes(lambda: self._render(pipeline, *pair), self._device)
 
     def compare(
         self, stack: Stack, pair: Pair, compare: Callable[[str, int, Any, Any], T]

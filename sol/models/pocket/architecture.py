@@ -9,7 +9,7 @@ from diffusers import (
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
 from sol.models.pocket.scenes import VOCABULARY
-from sol.models.pocket.workload import MAX_SEQUENCE_LENGTH
+from sol.models.pocket.workload import MAX_SEQUENCE_LENGTH, SIGMA_SHIFT
 
 LATENT_CHANNELS = 16
 TEXT_WIDTH = 96
@@ -95,5 +95,7 @@ def build_transformer() -> LTXVideoTransformer3DModel:
 
 
 def build_scheduler() -> FlowMatchEulerDiscreteScheduler:
-    """Builds the flow-matching Euler scheduler, its shift set by the number of tokens."""
-    return FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
+    """Builds the flow-matching Euler scheduler, its shift the same for any number of tokens."""
+    return FlowMatchEulerDiscreteScheduler(
+        use_dynamic_shifting=True, base_shift=SIGMA_SHIFT, max_shift=SIGMA_SHIFT
+    )

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import LTXPipeline
-from diffusers.pipelines.ltx.pipeline_ltx import calculate_shift
 from torch import Tensor, nn
 
 from sol.models.pocket.checkpoint import find_checkpoint, save_checkpoint
@@ -21,8 +20,8 @@ from sol.models.pocket.workload import (
     LATENT_FRAMES,
     LATENT_HEIGHT,
     LATENT_WIDTH,
-    NUM_TOKENS,
     ROPE_INTERPOLATION_SCALE,
+    SIGMA_SHIFT,
 )
 
 _BATCH = 16
@@ -129,9 +128,9 @@ def train_denoiser(
 def sample_sigma(n_clips: int) -> Tensor:
     """Draws noise levels (n_clips,): logit-normal, moved by the scheduler's shift.
 
-    The shift adds `mu` to the logit, so training sees most often what sampling visits.
+    What moves and where to is settled at high noise, which the shift makes frequent.
     """
-    return torch.sigmoid(torch.randn(n_clips) + calculate_shift(NUM_TOKENS))
+    return torch.sigmoid(torch.randn(n_clips) + SIGMA_SHIFT)
 
 
 def drop_captions(batch: Batch, empty: tuple[Tensor, Tensor]) -> Batch:

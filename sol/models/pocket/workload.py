@@ -6,6 +6,8 @@ NUM_FRAMES = 17
 FRAME_RATE = 16
 NUM_STEPS = 24
 GUIDANCE_SCALE = 3.0
+SIGMA_SHIFT = 1.5
+"""`mu` of the scheduler: added to the logit of every noise level, in training and sampling."""
 MAX_SEQUENCE_LENGTH = 32
 
 SPATIAL_COMPRESSION = 8

@@ -1,0 +1,106 @@
+"""The measuring worker on the real pocket model with a short workload."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from examples import OTHER_PROMPT, PROMPT
+
+from sol.errors import NoEffectError
+from sol.schedule import Schedule
+from sol.search.worker import ContaminatedWorkerError, MeasuringWorker, WorkerPlan
+from sol.technique import StackItem
+
+PAIRS = ((PROMPT, 0), (OTHER_PROMPT, 1))
+MASK = (StackItem("step_mask", {"skip": "3,5"}),)
+
+
+@pytest.fixture
+def worker(tmp_path) -> MeasuringWorker:
+    return MeasuringWorker(WorkerPlan("pocket", "cpu", None, {"steps": 8}, tmp_path / "baseline"))
+
+
+def test_nothing_installed_is_the_baseline(worker):
+    quality = worker.measure_quality((), PAIRS, 25.0)
+    assert quality.psnr == 100.0
+    assert quality.n == 2
+
+
+def test_quality_of_a_lossy_stack(worker):
+    quality = worker.measure_quality(MASK, PAIRS, 0.0)
+    assert 10 < quality.worst_psnr <= quality.psnr < 100
+    assert quality.counts == {"step_mask": {"calls_computed": 12, "calls_skipped": 4}}
+
+
+def test_a_hopeless_setting_stops_at_its_first_video(worker):
+    assert worker.measure_quality(MASK, PAIRS, 99.0).n == 1
+
+
+def test_what_never_engages_is_no_measurement(worker):
+    inert = (StackItem("step_mask", {"skip": "3"}, Schedule(steps="none")),)
+    with pytest.raises(NoEffectError, match="step_mask never engaged"):
+        worker.measure_quality(inert, PAIRS, 25.0)
+
+
+def test_speed_is_paired_with_the_baseline_of_this_process(worker):
+    speed = worker.measure_speed(MASK, PAIRS[0], 2)
+    assert speed.n == 2
+    assert len(speed.baseline_s) == len(speed.accelerated_s) == 2
+    assert speed.low <= speed.median <= speed.high
+
+
+def test_the_baseline_is_frozen(worker, tmp_path):
+    worker.make_baseline(PAIRS)
+    files = {path: path.read_bytes() for path in (tmp_path / "baseline").iterdir()}
+    assert len(files) == 2
+    worker.make_baseline(PAIRS)
+    worker.measure_quality(MASK, PAIRS, 0.0)
+    assert {path: path.read_bytes() for path in (tmp_path / "baseline").iterdir()} == files
+
+
+def test_a_trial_does_not_change_the_next_one(worker):
+    before = worker.measure_quality(MASK, PAIRS, 0.0)
+    worker.measure_quality((StackItem("int8_dynamic", {"layers": "all"}),), PAIRS, 0.0)
+    after = worker.measure_quality(MASK, PAIRS, 0.0)
+    assert (after.psnr, after.ssim) == pytest.approx((before.psnr, before.ssim), rel=1e-9)
+
+
+def test_a_changed_pristine_pipeline_is_noticed(worker):
+    worker._pipeline.transformer.register_forward_hook(lambda *_: None)
+    with pytest.raises(ContaminatedWorkerError):
+        worker.measure_quality(MASK, PAIRS, 0.0)
+
+
+def test_undo_and_identity_give_the_baseline(worker):
+    for latents in (
+        worker.latents_after_undo(MASK, PAIRS[0]),
+        worker.latents_at_identity((StackItem("step_mask", {"skip": "none"}),), PAIRS[0]),
+    ):
+        assert np.array_equal(*latents)
+
+
+def test_the_diagnosis_adds_up(worker):
+    diagnosis = worker.diagnose(PAIRS[0])
+    assert 0 < diagnosis.linear_s < diagnosis.denoise_s
+    assert diagnosis.text_s > 0
+    assert diagnosis.decode_s > 0
+    assert len(diagnosis.output_change) == 7
+    assert diagnosis.bound_if_free(0.0) == 1.0
+
+
+def test_offers_come_with_reasons_for_what_is_left_out(worker):
+    diagnosis = worker.diagnose(PAIRS[0])
+    offers, obstacles = worker.offers("cache", diagnosis)
+    assert [offer.technique for offer in offers] == ["easycache", "step_mask", "text_kv"]
+    assert obstacles == {}
+    for offer in offers:
+        for first in offer.space.first:
+            assert set(offer.space.knobs) <= set(first)
+
+
+@pytest.mark.slow
+def test_memory_of_both_arms(worker):
+    memory = worker.measure_memory((StackItem("int8_dynamic", {"layers": "all"}),), PAIRS[0])
+    assert memory.accelerated_weights < memory.baseline_weights
+    assert memory.baseline_peak > memory.baseline_weights
+    assert memory.accelerated_peak > memory.accelerated_weights
