@@ -1,4 +1,4 @@
-"""The `sol` command. The only module that prints.
+"""The `sol` command.
 
 Results go to stdout, progress to stderr. Exit codes: 0 done, 1 rejected, 2 a problem the user
 can fix, 3 nothing accepted, 130 interrupted.
@@ -7,30 +7,28 @@ can fix, 3 nothing accepted, 130 interrupted.
 from __future__ import annotations
 
 import functools
-import json
-import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
+from typing import Annotated, Any, NoReturn, ParamSpec
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from sol.errors import SolError, UnknownNameError
-
-if TYPE_CHECKING:
-    from sol.search.executors.base import Executor
-    from sol.tune import TuneResult
+from sol.terminal import (
+    print_checks,
+    print_error,
+    print_json,
+    print_line,
+    print_table,
+    print_tune_result,
+)
 
 # Heavy imports are inside the commands: `sol --help` should not wait for torch.
 
 EXIT_REJECTED, EXIT_USER, EXIT_NOTHING, EXIT_INTERRUPTED = 1, 2, 3, 130
-EXECUTORS = ("auto", "ray", "inline")
-_MAX_CPU_WORKERS = 8
 
 app = typer.Typer(
     name="sol",
@@ -50,14 +48,17 @@ RecipePath = Annotated[Path, typer.Argument(help="A recipe file.")]
 AnyHardware = Annotated[
     bool, typer.Option("--any-hardware", help="Use a recipe that was measured on another machine.")
 ]
-Device = Annotated[
-    str | None, typer.Option(help="cpu or cuda; by default CUDA where there is one.")
-]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA if there is one.")]
 DtypeName = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
 ExecutorName = Annotated[str, typer.Option("--executor", help="auto, ray or inline.")]
 Workers = Annotated[int | None, typer.Option(help="Measuring workers; by default one per device.")]
 RayAddress = Annotated[str | None, typer.Option(help="Join this Ray cluster.")]
 GateName = Annotated[str, typer.Option("--gate", help="A gate profile, by name or file.")]
+Height = Annotated[int | None, typer.Option(help="Pixels; by default the model's.")]
+Width = Annotated[int | None, typer.Option(help="Pixels; by default the model's.")]
+Frames = Annotated[int | None, typer.Option(help="Frames; by default the model's.")]
+Steps = Annotated[int | None, typer.Option(help="Denoising steps; by default the model's.")]
+Guidance = Annotated[float | None, typer.Option(help="Guidance scale; by default the model's.")]
 
 
 def reporting(command: Callable[P, None]) -> Callable[P, None]:
@@ -85,11 +86,11 @@ def tune(
     output: Annotated[Path, typer.Option(help="Folder for runs.")] = Path("runs"),
     device: Device = None,
     dtype: DtypeName = None,
-    height: int | None = None,
-    width: int | None = None,
-    frames: int | None = None,
-    steps: int | None = None,
-    guidance: float | None = None,
+    height: Height = None,
+    width: Width = None,
+    frames: Frames = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
     seed: Annotated[int, typer.Option(help="Of the search.")] = 0,
     executor: ExecutorName = "auto",
     workers: Workers = None,
@@ -97,6 +98,7 @@ def tune(
     json_output: Json = False,
 ) -> None:
     """Search, compose, validate; write a recipe and a report."""
+    from sol.commands.executor import ExecutorChoice, open_executor
     from sol.live import ProgressView
     from sol.models.loading import default_workload
     from sol.search.budget import get_budget
@@ -106,27 +108,20 @@ def tune(
     from sol.tune import tune as run_tune
     from sol.validator.profile import load_profile
 
-    _check_executor(executor, workers)
-    chosen_budget, profile = get_budget(budget), load_profile(gate)
-    chosen_skills = _parse_skills(skills)
-    overrides = {
-        "height": height,
-        "width": width,
-        "num_frames": frames,
-        "steps": steps,
-        "guidance_scale": guidance,
-    }
+    # All that can be wrong with the request is known before a folder is made.
+    choice = ExecutorChoice(executor, workers, device, ray_address)
+    chosen_budget, profile, chosen_skills = get_budget(budget), load_profile(gate), _parse(skills)
+    overrides = _overrides(height, width, frames, steps, guidance)
     default_workload(model).with_overrides(overrides)
     folder = make_run_folder(output, model)
     request = TuneRequest(
         model, device, dtype, overrides, chosen_budget, profile, chosen_skills, seed, folder
     )
-    log = Console(stderr=True)
-    view = ProgressView(log, chosen_budget.search_s)
+    view = ProgressView(Console(stderr=True), chosen_budget.search_s)
     try:
         with (
             Journal(folder / "journal.jsonl", time.monotonic) as journal,
-            _executor(executor, workers, device, ray_address) as runner,
+            open_executor(choice) as runner,
             view,
         ):
             journal.listen(view.hear)
@@ -135,9 +130,12 @@ def tune(
         discard_if_unused(folder)
         raise
     except KeyboardInterrupt:
-        log.print(f"What was measured stays in {folder}.", highlight=False)
+        print_error(f"What was measured stays in {folder}.")
         raise
-    _print_tune(result, json_output)
+    if json_output:
+        print_json(result.to_json())
+    else:
+        print_tune_result(result)
     if result.recipe is None:
         raise typer.Exit(EXIT_NOTHING)
 
@@ -155,19 +153,20 @@ def validate(
     json_output: Json = False,
 ) -> None:
     """Send a recipe through the gate again; exit 1 if it is rejected."""
+    from sol.commands.executor import ExecutorChoice, open_executor
     from sol.commands.validate import validate as run_validate
     from sol.recipe import load_recipe
     from sol.validator.profile import load_profile
 
     loaded, profile = load_recipe(recipe), load_profile(gate)
-    device = loaded.target.hardware.device
-    with _executor(executor, workers, device, ray_address) as runner:
+    choice = ExecutorChoice(executor, workers, loaded.target.hardware.device, ray_address)
+    with open_executor(choice) as runner:
         verdict = run_validate(loaded, profile, runner, model, any_hardware).verdict
     if json_output:
-        _print_json(verdict.to_json())
+        print_json(verdict.to_json())
     else:
-        _out().print(f"{verdict.verdict}, by the {verdict.label} gate {verdict.profile}")
-        _print_checks(verdict.checks)
+        print_line(f"{verdict.verdict}, by the {verdict.label} gate {verdict.profile}")
+        print_checks(verdict.checks)
     if not verdict.is_accepted:
         raise typer.Exit(EXIT_REJECTED)
 
@@ -187,10 +186,10 @@ def bench(
 
     result = run_bench(load_recipe(recipe), pairs, model, any_hardware)
     if json_output:
-        _print_json(result.to_json())
+        print_json(result.to_json())
         return
     speedup, base, fast = result.speedup, result.baseline, result.accelerated
-    _out().print(
+    print_line(
         f"{speedup.median:.2f}x [{speedup.low:.2f}, {speedup.high:.2f}], n={speedup.n} pairs, "
         f"{base.median:.3f} s -> {fast.median:.3f} s a video, {speedup.device}"
     )
@@ -203,12 +202,12 @@ def generate(
     output: Annotated[Path, typer.Option("-o", "--output", help=".mp4, .gif or .webp")],
     recipe: Annotated[Path | None, typer.Option(help="A recipe file.")] = None,
     model: OtherModel = None,
-    seed: int = 0,
-    height: int | None = None,
-    width: int | None = None,
-    frames: int | None = None,
-    steps: int | None = None,
-    guidance: float | None = None,
+    seed: Annotated[int, typer.Option(help="Of the initial noise.")] = 0,
+    height: Height = None,
+    width: Width = None,
+    frames: Frames = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
     any_hardware: AnyHardware = False,
     json_output: Json = False,
 ) -> None:
@@ -218,21 +217,15 @@ def generate(
 
     if recipe is None and model is None:
         raise SolError("Nothing to generate with: pass --recipe or --model.")
-    overrides = {
-        "height": height,
-        "width": width,
-        "num_frames": frames,
-        "steps": steps,
-        "guidance_scale": guidance,
-    }
     loaded = load_recipe(recipe) if recipe else None
+    overrides = _overrides(height, width, frames, steps, guidance)
     made = run_generate(prompt, seed, output, model, loaded, overrides, any_hardware)
     if json_output:
-        _print_json({"path": str(made.path), "seconds": made.seconds, "evidence": made.evidence})
+        print_json({"path": str(made.path), "seconds": made.seconds, "evidence": made.evidence})
         return
-    _out().print(f"{made.path}: {made.seconds:.2f} s")
+    print_line(f"{made.path}: {made.seconds:.2f} s")
     for name, counts in made.evidence.items():
-        _out().print(f"  {name}: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
+        print_line(f"  {name}: " + ", ".join(f"{key} {count}" for key, count in counts.items()))
 
 
 @app.command("inspect")
@@ -245,14 +238,14 @@ def inspect_command(
 
     found = inspect_model(model, device, dtype)
     if json_output:
-        _print_json(found)
+        print_json(found)
         return
-    _out().print(f"{found['model']}: family {found['family']}, guidance {found['guidance']}")
+    print_line(f"{found['model']}: family {found['family']}, guidance {found['guidance']}")
     rows = [
-        (r["name"], r["skill"], "yes" if r["applies"] else "no", r["reason"])
+        (str(r["name"]), str(r["skill"]), "yes" if r["applies"] else "no", str(r["reason"]))
         for r in found["techniques"]
     ]
-    _print_table(("technique", "skill", "applies", "reason"), rows)
+    print_table(("technique", "skill", "applies", "reason"), rows)
 
 
 @app.command()
@@ -266,11 +259,11 @@ def probe(device: Device = None, json_output: Json = False) -> None:
 
     data = {"hardware": asdict(probe_hardware(device)), "versions": versions()}
     if json_output:
-        _print_json(data)
+        print_json(data)
         return
     for section in data.values():
         for key, value in section.items():
-            _out().print(f"{key}: {value}", highlight=False)
+            print_line(f"{key}: {value}")
 
 
 @app.command()
@@ -280,9 +273,9 @@ def models(json_output: Json = False) -> None:
     from sol.models.catalog import CATALOG
 
     if json_output:
-        _print_json([{"name": e.name, "summary": e.summary} for e in CATALOG.values()])
+        print_json([{"name": e.name, "summary": e.summary} for e in CATALOG.values()])
         return
-    _print_table(("model", "what"), [(e.name, e.summary) for e in CATALOG.values()])
+    print_table(("model", "what"), [(e.name, e.summary) for e in CATALOG.values()])
 
 
 @app.command()
@@ -291,12 +284,12 @@ def skills(json_output: Json = False) -> None:
     """List the skills and their techniques."""
     from sol.skills.registry import TECHNIQUES
 
-    rows = [(t.skill, t.name, t.exactness, t.summary) for t in TECHNIQUES.values()]
+    rows = [(t.skill, t.name, str(t.exactness), t.summary) for t in TECHNIQUES.values()]
     titles = ("skill", "technique", "exactness", "what")
     if json_output:
-        _print_json([dict(zip(titles, row, strict=True)) for row in rows])
+        print_json([dict(zip(titles, row, strict=True)) for row in rows])
         return
-    _print_table(titles, rows)
+    print_table(titles, rows)
 
 
 def main() -> None:
@@ -310,121 +303,37 @@ def _interrupt(signum: int, frame: Any) -> NoReturn:
     raise KeyboardInterrupt
 
 
-@contextmanager
-def _executor(
-    name: str, workers: int | None, device: str | None, ray_address: str | None
-) -> Iterator[Executor]:
-    runner = _make_executor(name, workers, device, ray_address)
-    try:
-        yield runner
-    finally:
-        runner.close()
+def _overrides(
+    height: int | None,
+    width: int | None,
+    frames: int | None,
+    steps: int | None,
+    guidance: float | None,
+) -> dict[str, Any]:
+    """Workload fields by their names; None where the option was left out."""
+    return {
+        "height": height,
+        "width": width,
+        "num_frames": frames,
+        "steps": steps,
+        "guidance_scale": guidance,
+    }
 
 
-def _make_executor(
-    name: str, workers: int | None, device: str | None, ray_address: str | None
-) -> Executor:
-    from importlib.util import find_spec
-
-    _check_executor(name, workers)
-    if name == "inline" or (name == "auto" and find_spec("ray") is None):
-        from sol.search.executors.inline import InlineExecutor
-
-        return InlineExecutor()
-    from sol.search.executors.ray import RayExecutor
-
-    n_gpus = _count_gpus() if device != "cpu" else 0
-    count = workers or n_gpus or min(os.cpu_count() or 1, _MAX_CPU_WORKERS)
-    return RayExecutor(count, gpus=1 if n_gpus else 0, address=ray_address)
-
-
-def _check_executor(name: str, workers: int | None) -> None:
-    if name not in EXECUTORS:
-        raise UnknownNameError("executor", name, EXECUTORS)
-    if workers is not None and workers < 1:
-        raise SolError(f"--workers must be at least 1, got {workers}.")
-
-
-def _count_gpus() -> int:
-    import torch
-
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
-
-
-def _parse_skills(text: str | None) -> tuple[str, ...]:
+def _parse(skills: str | None) -> tuple[str, ...]:
     from sol.skills.registry import SKILLS
 
-    if text is None:
+    if skills is None:
         return SKILLS
-    names = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    names = tuple(dict.fromkeys(part.strip() for part in skills.split(",")))
     for name in names:
         if name not in SKILLS:
             raise UnknownNameError("skill", name, SKILLS)
     return names
 
 
-def _print_tune(result: TuneResult, as_json: bool) -> None:
-    accepted = next((stack for stack in result.judged if stack.is_accepted), None)
-    speed = accepted.numbers.speed if accepted and accepted.numbers else None
-    if as_json:
-        _print_json(
-            {
-                "recipe": str(result.recipe) if result.recipe else None,
-                "report": str(result.report),
-                "run": str(result.folder),
-                "speedup": speed
-                and {"median": speed.median, "low": speed.low, "high": speed.high, "n": speed.n},
-                "seconds": result.seconds,
-            }
-        )
-        return
-    out = _out()
-    if accepted is None or speed is None:
-        reasons = [stack.reason for stack in result.judged] or ["no stack was faster"]
-        out.print(f"Nothing was accepted: {reasons[-1]}", markup=False)
-    else:
-        out.print(
-            f"Accepted: {speed.median:.2f}x [{speed.low:.2f}, {speed.high:.2f}] end to end, "
-            f"n={speed.n} pairs, by the {accepted.gate.verdict.label} gate"
-        )
-        out.print(f"  {accepted.measured.candidate.label}", markup=False)
-        out.print(f"Recipe: {result.recipe}")
-    out.print(f"Report: {result.report}")
-    out.print(f"Took {result.seconds:.0f} s.")
-
-
-def _print_checks(checks: Any) -> None:
-    rows = [
-        (c.name, "pass" if c.passed else "FAIL", _number(c.value), _number(c.bound),
-         _number(c.margin), str(c.n), c.detail)
-        for c in checks
-    ]  # fmt: skip
-    _print_table(("check", "", "value", "bound", "margin", "n", "detail"), rows)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
-
-
-def _print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for title in titles:
-        table.add_column(title)
-    for row in rows:
-        table.add_row(*row)
-    _out().print(table, markup=False)
-
-
-def _out() -> Console:
-    return Console(soft_wrap=True)
-
-
-def _print_json(data: Any) -> None:
-    typer.echo(json.dumps(data, indent=2, default=str))
-
-
 def _fail(message: str, code: int, as_json: bool) -> NoReturn:
     if as_json:
-        _print_json({"error": message})
-    Console(stderr=True, soft_wrap=True).print(message, markup=False, highlight=False)
+        print_json({"error": message})
+    print_error(message)
     raise typer.Exit(code)

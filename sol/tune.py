@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sol.search.executors.base import Executor
 from sol.search.journal import Journal
@@ -27,6 +28,24 @@ class TuneResult:
     report: Path
     judged: tuple[Judged, ...]
     seconds: float
+
+    @property
+    def winner(self) -> Judged | None:
+        """The accepted stack, if there is one."""
+        return next((stack for stack in self.judged if stack.is_accepted), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `sol tune --json` prints."""
+        speed = self.winner.numbers.speed if self.winner and self.winner.numbers else None
+        interval = speed and {"median": speed.median, "low": speed.low, "high": speed.high}
+        return {
+            "recipe": str(self.recipe) if self.recipe else None,
+            "report": str(self.report),
+            "run": str(self.folder),
+            "speedup": interval,
+            "n": speed and speed.n,
+            "seconds": round(self.seconds, 1),
+        }
 
 
 def tune(request: TuneRequest, executor: Executor, journal: Journal) -> TuneResult:

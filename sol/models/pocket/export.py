@@ -4,7 +4,6 @@ import copy
 import shutil
 from pathlib import Path
 
-import torch
 from diffusers import LTXPipeline
 
 MODEL_CARD = "README.md"
@@ -13,7 +12,7 @@ MODEL_CARD = "README.md"
 def export_weights(pipeline: LTXPipeline, folder: Path) -> None:
     """Saves a pipeline to `folder`, replacing what is there but its model card.
 
-    The two large components are stored in float16; loading with `torch_dtype=torch.float32`
+    The two large components are stored in float16; loading with `dtype=torch.float32`
     gives float32 throughout. A reader never sees a half-written folder.
     """
     fresh = folder.with_name(folder.name + ".new")
@@ -22,10 +21,10 @@ def export_weights(pipeline: LTXPipeline, folder: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     halved = LTXPipeline(
         scheduler=pipeline.scheduler,
-        vae=copy.deepcopy(pipeline.vae).to(torch.float16),
+        vae=copy.deepcopy(pipeline.vae).half(),
         text_encoder=pipeline.text_encoder,
         tokenizer=pipeline.tokenizer,
-        transformer=copy.deepcopy(pipeline.transformer).to(torch.float16),
+        transformer=copy.deepcopy(pipeline.transformer).half(),
     )
     halved.save_pretrained(fresh)
     if (folder / MODEL_CARD).exists():
