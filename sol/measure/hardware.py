@@ -47,6 +47,18 @@ def probe(device: str | None = None) -> Hardware:
     raise UnknownNameError("device", device, ("cpu", "cuda"))
 
 
+def device_key(device: str) -> str:
+    """Names one physical device among all machines: what a timing lease is held on.
+
+    Args:
+        device: "cpu" or "cuda", the current one of this process.
+    """
+    if device == "cpu":
+        return f"{platform.node()}:cpu"
+    # Every Ray worker calls its own GPU cuda:0; the UUID tells them apart.
+    return f"{platform.node()}:{torch.cuda.get_device_properties(0).uuid}"
+
+
 def versions() -> dict[str, str]:
     """Python's and every installed package's version that bears on a measurement."""
     found = {"python": platform.python_version()}

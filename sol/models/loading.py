@@ -122,7 +122,7 @@ def _download(hub_id: str, revision: str | None) -> tuple[Path, str]:
         folder = Path(DiffusionPipeline.download(hub_id, revision=revision, use_safetensors=True))
     except (OSError, ValueError) as error:
         raise ModelLoadError(
-            f"Could not fetch {hub_id!r} from the Hugging Face Hub: {_first_line(error)} "
+            f"Could not fetch {hub_id!r} from the Hugging Face Hub: {_first_clause(error)}. "
             "Check the id and the network, log in with `hf auth login` if the model is gated, "
             "or download it elsewhere and pass its folder to --model."
         ) from error
@@ -179,6 +179,11 @@ def _torch_dtype(name: str) -> torch.dtype:
         raise UnknownNameError("dtype", name, get_args(Dtype))
     dtype: torch.dtype = getattr(torch, name)
     return dtype
+
+
+def _first_clause(error: BaseException) -> str:
+    """diffusers appends advice about its own arguments in brackets."""
+    return _first_line(error).rstrip(".").partition(" (")[0]
 
 
 def _first_line(error: BaseException) -> str:

@@ -6,7 +6,6 @@ a Ray actor on another machine.
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from sol.diagnosis import Diagnosis
 from sol.errors import SolError
 from sol.measure.diagnosis import diagnose
 from sol.measure.fidelity import psnr, ssim
-from sol.measure.hardware import probe, versions
+from sol.measure.hardware import device_key, probe, versions
 from sol.measure.memory import cuda_peak_bytes, weights_bytes
 from sol.measure.timing import time_pairs
 from sol.models.families import describe_roles
@@ -99,7 +98,7 @@ class MeasuringWorker:
             hardware=hardware,
             workload=self._workload,
             prompts=self._loaded.prompts,
-            device_key=f"{platform.node()}:{self._pipeline.device}",
+            device_key=device_key(self._device),
             load_s=self._load_s,
             versions=versions(),
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -60,9 +62,11 @@ class RayExecutor:
             if address
             else {"num_cpus": n_workers, "include_dashboard": False}
         )
-        self._ray.init(
-            log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **arguments
-        )
+        # Ray's own handler ends the process without giving the run a chance to close.
+        ours = signal.getsignal(signal.SIGTERM)
+        self._ray.init(log_to_driver=False, logging_level=logging.ERROR, **arguments)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ours)
 
     def start_workers(self, plan: WorkerPlan) -> tuple[WorkerInfo, ...]:
         """Loads the target on every worker, all at once."""
