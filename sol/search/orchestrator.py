@@ -12,7 +12,7 @@ from sol.search.budget import Budget
 from sol.search.crew import Crew, Job
 from sol.search.executors.base import Done, Executor
 from sol.search.journal import Journal
-from sol.search.records import Finding, FrontierPoint, Outcome, Proposal, Quality, Speed
+from sol.search.records import Finding, FrontierPoint, Outcome, Proposal, Quality, Speed, Status
 from sol.search.worker import Pair
 from sol.technique import StackItem
 
@@ -242,8 +242,8 @@ def expected_gain(state: AgentState) -> float:
 
 
 def _failed(done: Done, quality: Quality | None = None) -> Outcome:
-    status = "no_effect" if done.failure == "no_effect" else "failed"
-    return Outcome(status, done.reason, quality)  # type: ignore[arg-type]
+    status: Status = "no_effect" if done.failure == "no_effect" else "failed"
+    return Outcome(status, done.reason, quality)
 
 
 def _round(value: float | None) -> float | None:
