@@ -72,7 +72,7 @@ def _search(session: Session) -> Mapping[str, AgentRecord]:
         journal=session.journal,
         budget=session.request.budget,
         pairs=session.calibration,
-        min_psnr=session.min_psnr,
+        floor=session.floor,
         noise=max(session.self_timing.high - 1, 0.0),
         clock=time.monotonic,
     )

@@ -34,9 +34,7 @@ class SkillAgent:
 
     def __init__(self, brief: Brief) -> None:
         self._brief = brief
-        self._studies = [
-            TechniqueStudy(offer, brief.min_psnr, brief.seed) for offer in brief.offers
-        ]
+        self._studies = [TechniqueStudy(offer, brief.floor, brief.seed) for offer in brief.offers]
         self._points: list[FrontierPoint] = []
         self._findings: list[Finding] = []
         self._trials = 0
@@ -110,15 +108,16 @@ class SkillAgent:
             skill=self._brief.skill,
             technique=offer.technique,
             config=config,
-            hypothesis=f"{study.reason} {self._context()}".strip(),
+            hypothesis=study.reason,
             expected_speedup=min(self._brief.bound, study.expected_speedup),
+            known=self._known(),
         )
 
-    def _context(self) -> str:
+    def _known(self) -> str:
         if not self._findings:
             return ""
         best = max(self._findings, key=lambda f: f.data["speedup"])
-        return f"(so far from {best.skill}: {best.text})"
+        return f"{best.skill}: {best.text}"
 
     def _in_order_of_promise(self) -> list[TechniqueStudy]:
         """Unfinished first settings come first, then the technique with the best chances."""

@@ -12,7 +12,16 @@ from sol.search.budget import Budget
 from sol.search.crew import Crew, Job
 from sol.search.executors.base import Done, Executor
 from sol.search.journal import Journal
-from sol.search.records import Finding, FrontierPoint, Outcome, Proposal, Quality, Speed, Status
+from sol.search.records import (
+    Finding,
+    FrontierPoint,
+    Outcome,
+    Proposal,
+    Quality,
+    QualityFloor,
+    Speed,
+    Status,
+)
 from sol.search.worker import Pair
 from sol.technique import StackItem
 
@@ -60,7 +69,7 @@ class Orchestrator:
         journal: Journal,
         budget: Budget,
         pairs: tuple[Pair, ...],
-        min_psnr: float,
+        floor: QualityFloor,
         noise: float,
         clock: Callable[[], float],
     ) -> None:
@@ -69,7 +78,7 @@ class Orchestrator:
         self._journal = journal
         self._budget = budget
         self._pairs = pairs
-        self._min_psnr = min_psnr
+        self._floor = floor
         self._noise = noise
         self._clock = clock
         self._records: dict[str, AgentRecord] = {}
@@ -115,7 +124,7 @@ class Orchestrator:
             trial = self._next_trial(skill)
             if trial is None:
                 continue
-            args = (trial.stack, self._pairs, self._min_psnr)
+            args = (trial.stack, self._pairs, self._floor)
             self._judging[self._crew.start(Job("measure_quality", args, TRIAL_LIMIT_S))] = trial
             self._journal.write(
                 skill,
@@ -136,6 +145,7 @@ class Orchestrator:
             trial=proposal.number,
             setting=proposal.label,
             reason=proposal.hypothesis,
+            known=proposal.known,
             expected=round(proposal.expected_speedup, 3),
         )
         return _Trial(proposal, self._clock())
@@ -181,9 +191,9 @@ class Orchestrator:
     def _after_quality(self, trial: _Trial, done: Done) -> None:
         quality: Quality = done.value
         trial.quality, trial.worker = quality, done.worker
-        if quality.psnr < self._min_psnr:
-            reason = f"{quality.psnr:.1f} dB on calibration, {self._min_psnr:.1f} dB needed"
-            self._finish(trial, Outcome("over_budget", reason, quality))
+        shortfall = self._floor.find_shortfall(quality)
+        if shortfall:
+            self._finish(trial, Outcome("over_budget", shortfall, quality))
         else:
             self._to_time.append(trial)
 

@@ -22,26 +22,55 @@ class Offer:
 
 
 @dataclass(frozen=True)
+class QualityFloor:
+    """What the gate will demand, for a search to aim at on prompts of its own. PSNR in dB.
+
+    Attributes:
+        psnr: Of the mean over the prompts.
+        worst_psnr: Of every single video.
+    """
+
+    psnr: float
+    worst_psnr: float
+
+    def margin_of(self, quality: Quality) -> float:
+        """dB by which `quality` clears the floor; negative where it falls short."""
+        return min(quality.psnr - self.psnr, quality.worst_psnr - self.worst_psnr)
+
+    def find_shortfall(self, quality: Quality) -> str | None:
+        """In which respect `quality` falls short, or None if it does not."""
+        if quality.worst_psnr < self.worst_psnr:
+            return f"a video of {quality.worst_psnr:.1f} dB, {self.worst_psnr:.1f} dB needed"
+        if quality.psnr < self.psnr:
+            return f"{quality.psnr:.1f} dB on calibration, {self.psnr:.1f} dB needed"
+        return None
+
+
+@dataclass(frozen=True)
 class Brief:
     """What an agent knows before its first proposal.
 
     Attributes:
         bound: Amdahl's bound on the speed-up of the whole skill.
-        min_psnr: Calibration quality below which a setting is of no use, in dB.
+        floor: Calibration quality below which a setting is of no use.
     """
 
     skill: str
     offers: tuple[Offer, ...]
     bound: float
     reason: str
-    min_psnr: float
+    floor: QualityFloor
     max_trials: int
     seed: int
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """One setting that an agent wants measured, and why."""
+    """One setting that an agent wants measured, and why.
+
+    Attributes:
+        known: The best that the other agents had posted by then.
+    """
 
     number: int
     skill: str
@@ -49,6 +78,7 @@ class Proposal:
     config: Mapping[str, Any]
     hypothesis: str
     expected_speedup: float
+    known: str = ""
 
     @property
     def label(self) -> str:

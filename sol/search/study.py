@@ -16,7 +16,7 @@ from optuna.distributions import (
 from optuna.trial import Trial, TrialState
 
 from sol.search.bisection import gentlest, halfway, has_ordered_knobs
-from sol.search.records import Offer, Outcome
+from sol.search.records import Offer, Outcome, QualityFloor
 from sol.space import Choice, Float, Knob, Space, is_at_least_as_bold
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -28,8 +28,8 @@ _SIGNIFICANT_DIGITS = 3
 class TechniqueStudy:
     """Proposes settings of one technique and learns from what they did.
 
-    The objective is the speed-up; quality is a constraint (min_psnr - psnr <= 0), which is what
-    the gate will demand. Multi-objective search would spend trials on slow, perfect settings.
+    The objective is the speed-up; quality is a constraint, the floor that the gate will
+    demand. Multi-objective search would spend trials on slow, perfect settings.
     Draws alternate between the middle of what held and what failed, which closes in on the edge
     of quality, and Optuna's sampler, which looks elsewhere.
 
@@ -37,10 +37,10 @@ class TechniqueStudy:
         reason: Why the last drawn setting was drawn.
     """
 
-    def __init__(self, offer: Offer, min_psnr: float, seed: int) -> None:
+    def __init__(self, offer: Offer, floor: QualityFloor, seed: int) -> None:
         self.offer = offer
         self.reason = ""
-        self._min_psnr = min_psnr
+        self._floor = floor
         self._first = list(offer.space.first)
         self._n_first = len(self._first)
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP_TRIALS)
@@ -101,7 +101,7 @@ class TechniqueStudy:
         if outcome.quality is None:
             self._study.tell(trial, state=TrialState.FAIL)
             return
-        trial.set_constraint("quality", self._min_psnr - outcome.quality.psnr)
+        trial.set_constraint("quality", -self._floor.margin_of(outcome.quality))
         speedup = outcome.speed.median if outcome.speed else outcome.quality.rough_speedup
         if outcome.status == "measured":
             self._best = config if speedup > self.expected_speedup else self._best or config

@@ -30,7 +30,7 @@ from sol.runtime.fingerprint import fingerprint_pipeline
 from sol.runtime.render import Rendering, render
 from sol.search.baseline import BaselineRun, BaselineStore
 from sol.search.memory_probe import measure_process_peak
-from sol.search.records import Offer, Quality, Speed, WorkerInfo
+from sol.search.records import Offer, Quality, QualityFloor, Speed, WorkerInfo
 from sol.skills.registry import TECHNIQUES
 from sol.target import Workload
 from sol.technique import SpaceContext, Stack, find_obstacle
@@ -133,8 +133,8 @@ class MeasuringWorker:
         """Renders and keeps what is not kept yet; seconds of each pair."""
         return tuple(self._baseline(prompt, seed).seconds for prompt, seed in pairs)
 
-    def measure_quality(self, stack: Stack, pairs: Sequence[Pair], min_psnr: float) -> Quality:
-        """Renders the pairs and compares them with the baseline, stopping once it is hopeless.
+    def measure_quality(self, stack: Stack, pairs: Sequence[Pair], floor: QualityFloor) -> Quality:
+        """Renders the pairs and compares them with the baseline, stopping at a video below the floor.
 
         Raises:
             NoEffectError: A technique did not engage on the first pair.
@@ -155,8 +155,7 @@ class MeasuringWorker:
             psnrs.append(psnr(baseline.rendering.frames, rendering.frames))
             ssims.append(ssim(baseline.rendering.frames, rendering.frames))
             ratios.append(baseline.seconds / seconds)
-            # Even perfect further prompts could not lift the mean over the floor by much.
-            if psnrs[-1] < min_psnr - _HOPELESS_DB:
+            if psnrs[-1] < floor.worst_psnr:
                 break
         self._require_pristine()
         return Quality(
@@ -292,9 +291,6 @@ class MeasuringWorker:
     def _synchronize(self) -> None:
         if self._device == "cuda":
             torch.cuda.synchronize()
-
-
-_HOPELESS_DB = 6.0
 
 
 def _require_finite(rendering: Rendering) -> None:

@@ -21,7 +21,7 @@ def choose_stack(
 ) -> tuple[tuple[MeasuredStack, ...], tuple[Judged, ...]]:
     """Every stack that was measured, and every one that was at the gate."""
     frontiers = {skill: _gaining(record.frontier) for skill, record in agents.items()}
-    left = compose(frontiers, TECHNIQUES, session.min_psnr)
+    left = compose(frontiers, TECHNIQUES, session.floor.psnr)
     session.journal.write("integrator", "compose", admissible=len(left))
     measured: list[MeasuredStack] = []
     judged: list[Judged] = []

@@ -12,10 +12,10 @@ from sol.search.budget import Budget
 from sol.search.crew import Crew
 from sol.search.executors.base import Executor
 from sol.search.journal import Journal
-from sol.search.records import Speed, WorkerInfo
+from sol.search.records import QualityFloor, Speed, WorkerInfo
 from sol.search.worker import Pair
 from sol.target import Target
-from sol.validator.profile import Floor, Profile
+from sol.validator.profile import Floor, Profile, Worst
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,10 @@ class Session:
     self_timing: Speed
 
     @property
-    def min_psnr(self) -> float:
-        """The gate's floor on the mean PSNR, which the search aims at on its own prompts."""
-        floors = (r for r in self.request.profile.metrics if isinstance(r, Floor))
-        return next((rule.margin for rule in floors if rule.metric == "psnr"), 0.0)
+    def floor(self) -> QualityFloor:
+        """The gate's floors on PSNR, which the search aims at on its own prompts."""
+        rules = [r for r in self.request.profile.metrics if r.metric == "psnr"]
+        return QualityFloor(
+            psnr=max((r.margin for r in rules if isinstance(r, Floor)), default=0.0),
+            worst_psnr=max((r.margin for r in rules if isinstance(r, Worst)), default=0.0),
+        )

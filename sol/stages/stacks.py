@@ -59,15 +59,12 @@ def _measure(session: Session, candidate: Candidate) -> MeasuredStack:
 
 
 def _measure_quality(session: Session, candidate: Candidate) -> MeasuredStack:
-    args = (candidate.stack, session.calibration, session.min_psnr)
+    args = (candidate.stack, session.calibration, session.floor)
     done = session.crew.run_all([Job("measure_quality", args, TRIAL_LIMIT_S)])[0]
     if done.failure is not None:
         return MeasuredStack(candidate, reason=done.reason)
     quality: Quality = done.value
-    if quality.psnr < session.min_psnr:
-        reason = f"{quality.psnr:.1f} dB on calibration, {session.min_psnr:.1f} dB needed"
-        return MeasuredStack(candidate, quality, reason=reason)
-    return MeasuredStack(candidate, quality)
+    return MeasuredStack(candidate, quality, reason=session.floor.find_shortfall(quality) or "")
 
 
 def _measure_speed(session: Session, result: MeasuredStack) -> MeasuredStack:

@@ -69,7 +69,7 @@ def brief_agents(session: Session) -> tuple[AgentState, ...]:
             offers=offers,
             bound=policy.bound(session.diagnosis),
             reason=policy.argument,
-            min_psnr=session.min_psnr,
+            floor=session.floor,
             max_trials=session.request.budget.trials_per_agent,
             seed=session.request.seed,
         )

@@ -47,7 +47,7 @@ class FakeWorker:
             {},
         )
 
-    def measure_quality(self, stack: Any, pairs: Any, min_psnr: float) -> Quality:
+    def measure_quality(self, stack: Any, pairs: Any, floor: Any) -> Quality:
         psnr = float(np.mean([self._psnr(item) for item in stack]))
         return Quality(psnr, psnr - 1, 0.9, self._speed(stack), len(pairs))
 

@@ -9,7 +9,7 @@ import pytest
 from fakes import SPACES, FakeWorker
 
 from sol.search.executors.inline import InlineExecutor
-from sol.search.records import Brief
+from sol.search.records import Brief, QualityFloor
 from sol.search.worker import WorkerPlan
 
 LIMIT_S = 60.0
@@ -73,7 +73,7 @@ def test_a_contaminated_worker_is_replaced(executor):
 
 
 def test_agents_answer(executor):
-    executor.start_agent(Brief("cache", SPACES["cache"], 2.0, "", 25.0, 5, 0))
+    executor.start_agent(Brief("cache", SPACES["cache"], 2.0, "", QualityFloor(25.0, 0.0), 5, 0))
     proposal = executor.ask_agent("cache", "hypothesise")
     assert proposal.technique == "easycache"
     assert executor.ask_agent("cache", "state").trials == 1

@@ -14,15 +14,16 @@ from sol.search.crew import Crew
 from sol.search.executors.inline import InlineExecutor
 from sol.search.journal import Journal
 from sol.search.orchestrator import Orchestrator, expected_gain
-from sol.search.records import Brief
+from sol.search.records import Brief, Quality, QualityFloor
 from sol.search.worker import WorkerPlan
 
 BUDGET = Budget("test", 1e6, 12, 2, 3, 2, 3)
 MIN_PSNR = 28.0
+FLOOR = QualityFloor(MIN_PSNR, 20.0)
 
 
 def brief(skill: str, bound: float = 3.0, max_trials: int = 12) -> Brief:
-    return Brief(skill, SPACES[skill], bound, "because", MIN_PSNR, max_trials, seed=0)
+    return Brief(skill, SPACES[skill], bound, "because", FLOOR, max_trials, seed=0)
 
 
 def run(tmp_path, bounds=None, budget=BUDGET, clock=None):
@@ -36,7 +37,7 @@ def run(tmp_path, bounds=None, budget=BUDGET, clock=None):
     clock = clock or (lambda: float(next(ticks)))
     with Journal(tmp_path / "journal.jsonl", clock) as journal:
         orchestrator = Orchestrator(
-            executor, Crew(executor, infos), journal, budget, (("a", 0), ("b", 1)), MIN_PSNR,
+            executor, Crew(executor, infos), journal, budget, (("a", 0), ("b", 1)), FLOOR,
             noise=0.02, clock=clock,
         )  # fmt: skip
         records = orchestrator.run(tuple(states))
@@ -117,8 +118,23 @@ def test_every_turn_of_an_agent_is_in_the_journal(tmp_path):
 def test_what_one_agent_posts_the_other_takes_up(tmp_path):
     _, lines = run(tmp_path)
     posted = [line["finding"] for line in lines if line["turn"] == "post"]
-    reasons = [line["reason"] for line in lines if line["turn"] == "hypothesise"]
-    assert any(finding in reason for finding in posted for reason in reasons)
+    known = [line["known"] for line in lines if line["turn"] == "hypothesise"]
+    assert any(text.endswith(finding) for finding in posted for text in known)
+
+
+@pytest.mark.parametrize(
+    ("psnr", "worst", "shortfall"),
+    [
+        (30.0, 25.0, None),
+        (28.0, 20.0, None),
+        (27.9, 25.0, "27.9 dB on calibration, 28.0 dB needed"),
+        (30.0, 19.9, "a video of 19.9 dB, 20.0 dB needed"),
+    ],
+)
+def test_the_floor_holds_for_the_mean_and_for_every_video(psnr, worst, shortfall):
+    quality = Quality(psnr, worst, 0.9, 1.0, 2)
+    assert FLOOR.find_shortfall(quality) == shortfall
+    assert (FLOOR.margin_of(quality) < 0) == (shortfall is not None)
 
 
 def test_expected_gain_falls_with_every_trial_that_brought_nothing():
@@ -140,6 +156,6 @@ def test_an_agent_stops_at_its_number_of_trials():
 
 @pytest.mark.parametrize("offers", [()])
 def test_an_agent_without_techniques_has_nothing_to_say(offers):
-    agent = SkillAgent(Brief("cache", offers, 2.0, "", MIN_PSNR, 5, 0))
+    agent = SkillAgent(Brief("cache", offers, 2.0, "", FLOOR, 5, 0))
     assert agent.hypothesise() is None
     assert agent.frontier() == ()

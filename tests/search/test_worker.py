@@ -8,10 +8,12 @@ from examples import OTHER_PROMPT, PROMPT
 
 from sol.errors import NoEffectError
 from sol.schedule import Schedule
+from sol.search.records import QualityFloor
 from sol.search.worker import ContaminatedWorkerError, MeasuringWorker, WorkerPlan
 from sol.technique import StackItem
 
 PAIRS = ((PROMPT, 0), (OTHER_PROMPT, 1))
+ANY = QualityFloor(0.0, 0.0)
 MASK = (StackItem("step_mask", {"skip": "3,5"}),)
 
 
@@ -21,25 +23,25 @@ def worker(tmp_path) -> MeasuringWorker:
 
 
 def test_nothing_installed_is_the_baseline(worker):
-    quality = worker.measure_quality((), PAIRS, 25.0)
+    quality = worker.measure_quality((), PAIRS, ANY)
     assert quality.psnr == 100.0
     assert quality.n == 2
 
 
 def test_quality_of_a_lossy_stack(worker):
-    quality = worker.measure_quality(MASK, PAIRS, 0.0)
+    quality = worker.measure_quality(MASK, PAIRS, ANY)
     assert 10 < quality.worst_psnr <= quality.psnr < 100
     assert quality.counts == {"step_mask": {"calls_computed": 12, "calls_skipped": 4}}
 
 
 def test_a_hopeless_setting_stops_at_its_first_video(worker):
-    assert worker.measure_quality(MASK, PAIRS, 99.0).n == 1
+    assert worker.measure_quality(MASK, PAIRS, QualityFloor(0.0, 99.0)).n == 1
 
 
 def test_what_never_engages_is_no_measurement(worker):
     inert = (StackItem("step_mask", {"skip": "3"}, Schedule(steps="none")),)
     with pytest.raises(NoEffectError, match="step_mask never engaged"):
-        worker.measure_quality(inert, PAIRS, 25.0)
+        worker.measure_quality(inert, PAIRS, ANY)
 
 
 def test_speed_is_paired_with_the_baseline_of_this_process(worker):
@@ -54,21 +56,21 @@ def test_the_baseline_is_frozen(worker, tmp_path):
     files = {path: path.read_bytes() for path in (tmp_path / "baseline").iterdir()}
     assert len(files) == 2
     worker.make_baseline(PAIRS)
-    worker.measure_quality(MASK, PAIRS, 0.0)
+    worker.measure_quality(MASK, PAIRS, ANY)
     assert {path: path.read_bytes() for path in (tmp_path / "baseline").iterdir()} == files
 
 
 def test_a_trial_does_not_change_the_next_one(worker):
-    before = worker.measure_quality(MASK, PAIRS, 0.0)
-    worker.measure_quality((StackItem("int8_dynamic", {"layers": "all"}),), PAIRS, 0.0)
-    after = worker.measure_quality(MASK, PAIRS, 0.0)
+    before = worker.measure_quality(MASK, PAIRS, ANY)
+    worker.measure_quality((StackItem("int8_dynamic", {"layers": "all"}),), PAIRS, ANY)
+    after = worker.measure_quality(MASK, PAIRS, ANY)
     assert (after.psnr, after.ssim) == pytest.approx((before.psnr, before.ssim), rel=1e-9)
 
 
 def test_a_changed_pristine_pipeline_is_noticed(worker):
     worker._pipeline.transformer.register_forward_hook(lambda *_: None)
     with pytest.raises(ContaminatedWorkerError):
-        worker.measure_quality(MASK, PAIRS, 0.0)
+        worker.measure_quality(MASK, PAIRS, ANY)
 
 
 def test_undo_and_identity_give_the_baseline(worker):
