@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from sol.validator.verdict import Check
 
 
+_PIPED_WIDTH = 240
+"""Columns where there is no terminal to ask: wide enough for one line a row."""
+
+
 def print_line(text: str) -> None:
     """One line on stdout, as it is."""
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
@@ -32,11 +36,15 @@ def print_json(data: Any) -> None:
 def print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Columns without borders, so that they can be cut and pasted."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for title in titles:
-        table.add_column(title)
+    for title in titles[:-1]:
+        table.add_column(title, no_wrap=True)
+    table.add_column(titles[-1])
     for row in rows:
         table.add_row(*row)
-    Console(soft_wrap=True).print(table, markup=False)
+    console = Console()
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
+    console.print(table, markup=False)
 
 
 def print_checks(checks: Sequence[Check]) -> None:

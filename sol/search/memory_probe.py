@@ -12,14 +12,15 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from sol.target import Workload
 from sol.technique import Stack, StackItem
 
 _LIMIT_S = 300
-_RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024
-"""getrusage counts bytes on macOS and KiB elsewhere."""
+_STATUS = Path("/proc/self/status")
+_KIB = 1024
 
 
 def measure_process_peak(
@@ -59,7 +60,19 @@ def _answer(question: Mapping[str, Any]) -> int:
     install_stack(pipeline, stack)
     prompt, seed = question["pair"]
     render(pipeline, workload, prompt, seed)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RUSAGE_UNIT
+    return _own_peak()
+
+
+def _own_peak() -> int:
+    """Peak resident bytes of this process.
+
+    Not ru_maxrss on Linux: it survives exec, so a child starts at its parent's size.
+    """
+    if not _STATUS.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    lines = _STATUS.read_text(encoding="ascii").splitlines()
+    kib = next(line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return int(kib) * _KIB
 
 
 if __name__ == "__main__":

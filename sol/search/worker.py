@@ -134,7 +134,7 @@ class MeasuringWorker:
         return tuple(self._baseline(prompt, seed).seconds for prompt, seed in pairs)
 
     def measure_quality(self, stack: Stack, pairs: Sequence[Pair], floor: QualityFloor) -> Quality:
-        """Renders the pairs and compares them with the baseline, stopping at a video below the floor.
+        """Renders the pairs and compares them with the baseline; a video below the floor ends it.
 
         Raises:
             NoEffectError: A technique did not engage on the first pair.

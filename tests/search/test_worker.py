@@ -8,6 +8,7 @@ from examples import OTHER_PROMPT, PROMPT
 
 from sol.errors import NoEffectError
 from sol.schedule import Schedule
+from sol.search.memory_probe import measure_process_peak
 from sol.search.records import QualityFloor
 from sol.search.worker import ContaminatedWorkerError, MeasuringWorker, WorkerPlan
 from sol.technique import StackItem
@@ -106,3 +107,11 @@ def test_memory_of_both_arms(worker):
     assert memory.accelerated_weights < memory.baseline_weights
     assert memory.baseline_peak > memory.baseline_weights
     assert memory.accelerated_peak > memory.accelerated_weights
+
+
+@pytest.mark.slow
+def test_the_peak_is_the_new_process_own_whatever_this_one_holds(pocket, workload):
+    """ru_maxrss would be inherited through exec."""
+    ballast = np.ones(2**28, np.float64)
+    peak = measure_process_peak("pocket", workload, (), PAIRS[0], 1)
+    assert peak < ballast.nbytes
