@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, ParamSpec
@@ -16,7 +15,7 @@ from typing import Annotated, Any, NoReturn, ParamSpec
 import typer
 from rich.console import Console
 
-from sol.errors import SolError, UnknownNameError
+from sol.errors import SolError
 from sol.terminal import (
     print_checks,
     print_error,
@@ -98,39 +97,28 @@ def tune(
     json_output: Json = False,
 ) -> None:
     """Search, compose, validate; write a recipe and a report."""
-    from sol.commands.executor import ExecutorChoice, open_executor
+    from sol.commands.executor import ExecutorChoice
+    from sol.commands.tune import RunInterrupted, TuneOptions, run_tune
     from sol.live import ProgressView
-    from sol.models.loading import default_workload
     from sol.search.budget import get_budget
-    from sol.search.journal import Journal
-    from sol.stages.folder import discard_if_unused, make_run_folder
-    from sol.stages.request import TuneRequest
-    from sol.tune import tune as run_tune
-    from sol.validator.profile import load_profile
 
-    # All that can be wrong with the request is known before a folder is made.
-    choice = ExecutorChoice(executor, workers, device, ray_address)
-    chosen_budget, profile, chosen_skills = get_budget(budget), load_profile(gate), _parse(skills)
-    overrides = _overrides(height, width, frames, steps, guidance)
-    default_workload(model).with_overrides(overrides)
-    folder = make_run_folder(output, model)
-    request = TuneRequest(
-        model, device, dtype, overrides, chosen_budget, profile, chosen_skills, seed, folder
+    options = TuneOptions(
+        model=model,
+        budget=budget,
+        skills=skills,
+        gate=gate,
+        output=output,
+        device=device,
+        dtype=dtype,
+        overrides=_overrides(height, width, frames, steps, guidance),
+        seed=seed,
+        executor=ExecutorChoice(executor, workers, device, ray_address),
     )
-    view = ProgressView(Console(stderr=True), chosen_budget.search_s)
     try:
-        with (
-            Journal(folder / "journal.jsonl", time.monotonic) as journal,
-            open_executor(choice) as runner,
-            view,
-        ):
-            journal.listen(view.hear)
-            result = run_tune(request, runner, journal)
-    except SolError:
-        discard_if_unused(folder)
-        raise
-    except KeyboardInterrupt:
-        print_error(f"What was measured stays in {folder}.")
+        with ProgressView(Console(stderr=True), get_budget(budget).search_s) as view:
+            result = run_tune(options, view.hear)
+    except RunInterrupted as interrupted:
+        print_error(f"What was measured stays in {interrupted.folder}.")
         raise
     if json_output:
         print_json(result.to_json())
@@ -318,18 +306,6 @@ def _overrides(
         "steps": steps,
         "guidance_scale": guidance,
     }
-
-
-def _parse(skills: str | None) -> tuple[str, ...]:
-    from sol.skills.registry import SKILLS
-
-    if skills is None:
-        return SKILLS
-    names = tuple(dict.fromkeys(part.strip() for part in skills.split(",")))
-    for name in names:
-        if name not in SKILLS:
-            raise UnknownNameError("skill", name, SKILLS)
-    return names
 
 
 def _fail(message: str, code: int, as_json: bool) -> NoReturn:

@@ -12,7 +12,7 @@ from sol.deploy import stack_of
 from sol.models.prompts import held_out_prompts
 from sol.recipe import Measured, Recipe
 from sol.search.worker import MeasuringWorker
-from sol.stages.recipe import measured_seconds
+from sol.stages.recipe import measured_ratio, measured_seconds
 
 _SEED = 10_000
 
@@ -57,9 +57,7 @@ def bench(
         speed = worker.measure_speed(stack_of(recipe), pair, n_pairs)
     device = info.hardware.name
     return BenchResult(
-        speedup=Measured(
-            round(speed.median, 4), round(speed.low, 4), round(speed.high, 4), speed.n, device
-        ),
+        speedup=measured_ratio(speed, device),
         baseline=measured_seconds(speed.baseline_s, device),
         accelerated=measured_seconds(speed.accelerated_s, device),
     )

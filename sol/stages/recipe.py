@@ -21,6 +21,7 @@ from sol.recipe import (
     RecipeEvidence,
     dump_recipe,
 )
+from sol.search.records import Speed
 from sol.skills.registry import get_technique
 from sol.stages.judge import Judged
 from sol.stages.request import Session
@@ -47,9 +48,7 @@ def make_recipe(session: Session, winner: Judged) -> Recipe:
         target=session.target,
         stack=tuple(_member(item) for item in stack),
         evidence=RecipeEvidence(
-            speedup=Measured(
-                round(speed.median, 4), round(speed.low, 4), round(speed.high, 4), speed.n, device
-            ),
+            speedup=measured_ratio(speed, device),
             baseline_s=measured_seconds(speed.baseline_s, device),
             accelerated_s=measured_seconds(speed.accelerated_s, device),
             quality=tuple(
@@ -82,6 +81,13 @@ def _member(item: StackItem) -> Member:
     technique = get_technique(item.technique)
     config = asdict(parse_config(technique, item.config))
     return Member(item.technique, technique.skill, config, item.schedule)
+
+
+def measured_ratio(speed: Speed, device: str) -> Measured:
+    """The paired speed-up of a timing."""
+    return Measured(
+        round(speed.median, 4), round(speed.low, 4), round(speed.high, 4), speed.n, device
+    )
 
 
 def measured_seconds(seconds: Sequence[float], device: str) -> Measured:

@@ -125,6 +125,7 @@ def test_engaging_is_no_error(name, pipeline, workload):
     with install_stack(pipeline, bold(name)) as applied:
         render(pipeline, workload, PROMPT, 0)
         applied.require_engaged()
+        assert applied.clock.video == 1
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -49,9 +49,11 @@ def test_a_failure_half_way_is_undone(pipeline):
 
 
 def test_undo_twice_is_harmless(pipeline):
+    before = fingerprint_pipeline(pipeline)
     applied = install_stack(pipeline, (StackItem("text_kv"),))
     applied.undo()
     applied.undo()
+    assert fingerprint_pipeline(pipeline) == before
 
 
 @pytest.mark.parametrize(
