@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from sol.validator.metrics.alignment import NEUTRAL, in_step
+from sol.validator.metrics.alignment import in_step
 from sol.validator.metrics.flickering import temporal_flickering
 from sol.validator.metrics.look import motion, saturation, sharpness
 from sol.validator.metrics.table import PAIRED_METRICS, VIDEO_METRICS
@@ -66,8 +66,12 @@ def test_in_step_separates_in_step_from_a_frame_early_or_late():
 
 
 def test_in_step_says_nothing_about_what_does_not_move():
-    assert in_step(video(9, 9, 9), video(9, 9, 9)) == NEUTRAL
-    assert in_step(video(9, 9), video(50, 60)) == NEUTRAL
+    assert in_step(video(9, 9, 9), video(9, 9, 9)) == 1.0
+    assert in_step(video(9, 9), video(50, 60)) == 1.0
+    noise = np.random.default_rng(0).normal(0, 0.05, (6, 12, 12, 3)).astype(np.float32)
+    still = np.full((6, 12, 12, 3), 0.5, np.float32)
+    assert in_step(still, still + noise) > 0.95
+    assert in_step(moving_bar(), moving_bar() + noise) == 1.0
 
 
 @pytest.mark.parametrize("name", sorted(VIDEO_METRICS))
