@@ -32,14 +32,3 @@ def get_technique(name: str) -> Technique:
     if name not in TECHNIQUES:
         raise UnknownNameError("technique", name, TECHNIQUES, "`sol skills` describes them.")
     return TECHNIQUES[name]
-
-
-def techniques_of(skill: str) -> tuple[Technique, ...]:
-    """The techniques of one skill, in the table's order.
-
-    Raises:
-        UnknownNameError: There is no such skill.
-    """
-    if skill not in SKILLS:
-        raise UnknownNameError("skill", skill, SKILLS)
-    return tuple(t for t in TECHNIQUES.values() if t.skill == skill)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from sol.runtime.applied import Applied, install_stack
 from sol.skills.registry import get_technique
 from sol.target import Hardware
 from sol.technique import Stack, StackItem
-from sol.validation import explain
+from sol.validation import explain, validate_plain
 
 _STACK = TypeAdapter(tuple[StackItem, ...])
 
@@ -79,8 +78,7 @@ def parse_stack(items: Sequence[Mapping[str, Any]]) -> Stack:
         ConfigError: Not a list of {technique, config, schedule} mappings.
     """
     try:
-        # As JSON: strict, and a mapping is what a dataclass is written as.
-        return _STACK.validate_json(json.dumps([dict(item) for item in items]))
+        return validate_plain(_STACK, [dict(item) for item in items])
     except ValidationError as error:
         raise ConfigError(f"Stack: {explain(error)}") from error
     except (TypeError, ValueError) as error:

@@ -6,7 +6,6 @@ to what was measured; a change by hand is noticed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from sol.errors import RecipeError
 from sol.schedule import Schedule
 from sol.target import STRICT, Target, digest_of
-from sol.validation import explain
+from sol.validation import explain, validate_plain
 
 SCHEMA: Final = "sol.recipe/1"
 
@@ -183,8 +182,7 @@ def _parse(data: Mapping[str, Any], where: str) -> Recipe:
             f"{where}: schema is {data.get('schema')!r}, this version of Sol reads {SCHEMA!r}."
         )
     try:
-        # As JSON: strict, and takes a list where the records have tuples.
-        return _ADAPTER.validate_json(json.dumps(data, default=str))
+        return validate_plain(_ADAPTER, data, default=str)
     except ValidationError as error:
         raise RecipeError(f"{where}: {explain(error)}") from error
 

@@ -50,12 +50,6 @@ class Hardware:
     memory_gb: float
     features: tuple[str, ...] = ()
 
-    @property
-    def slug(self) -> str:
-        """A file name for this machine, such as `cpu-amd-epyc`."""
-        words = "".join(c if c.isalnum() else " " for c in self.name.lower()).split()
-        return "-".join([self.device, *words])
-
 
 @dataclass(frozen=True)
 class Workload:

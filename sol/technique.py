@@ -7,7 +7,6 @@ baseline, no effect is an error, no state crosses videos.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
@@ -23,7 +22,7 @@ from sol.roles import Capability, Roles
 from sol.schedule import Schedule
 from sol.space import Space
 from sol.target import STRICT, Workload
-from sol.validation import explain
+from sol.validation import explain, validate_plain
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -130,8 +129,7 @@ def parse_config(technique: Technique, config: Mapping[str, Any]) -> Any:
         ConfigError: A key, type or value that the technique's config does not allow.
     """
     try:
-        # As JSON: strict, and a mapping is what a dataclass is written as.
-        return _adapter(technique.config).validate_json(json.dumps(dict(config)))
+        return validate_plain(_adapter(technique.config), dict(config))
     except ValidationError as error:
         raise ConfigError(f"Config of {technique.name}: {explain(error)}") from error
     except TypeError as error:

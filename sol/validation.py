@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+T = TypeVar("T")
+
+
+def validate_plain(
+    adapter: TypeAdapter[T], data: Any, default: Callable[[Any], Any] | None = None
+) -> T:
+    """Checks plain data strictly, as JSON: a mapping stands for a dataclass, a list for a tuple.
+
+    Args:
+        default: Makes plain what JSON lacks (YAML has dates); without it that is a TypeError.
+
+    Raises:
+        ValidationError: A key, type or value that the adapter's type does not allow.
+        TypeError: Not plain data.
+    """
+    return adapter.validate_json(json.dumps(data, default=default))
 
 
 def explain(error: ValidationError) -> str:

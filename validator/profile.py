@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from sol.errors import SolError, UnknownNameError
 from sol.target import STRICT, digest_of
-from sol.validation import explain
+from sol.validation import explain, validate_plain
 from sol.validator.metrics.table import PAIRED_METRICS, VIDEO_METRICS
 from sol.validator.records import PROBES
 
@@ -150,7 +149,7 @@ def parse_profile(data: Any, source: str) -> Profile:
         ProfileError: One line per problem: key, rule, value.
     """
     try:
-        return _PROFILE.validate_json(json.dumps(data, default=str))
+        return validate_plain(_PROFILE, data, default=str)
     except ValidationError as error:
         raise ProfileError(
             f"Gate profile {source} is not valid:\n{explain(error)}\n"

@@ -52,10 +52,11 @@ def _answer(question: Mapping[str, Any]) -> int:
     from sol.models.loading import load_model
     from sol.runtime.applied import install_stack
     from sol.runtime.render import render
+    from sol.validation import validate_plain
 
     torch.set_num_threads(question["threads"])
     workload = Workload(**question["workload"])
-    stack = TypeAdapter(tuple[StackItem, ...]).validate_json(json.dumps(question["stack"]))
+    stack = validate_plain(TypeAdapter(tuple[StackItem, ...]), question["stack"])
     pipeline = load_model(question["model"], "cpu", workload.dtype).pipeline
     install_stack(pipeline, stack)
     prompt, seed = question["pair"]
