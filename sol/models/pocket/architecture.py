@@ -8,14 +8,14 @@ from diffusers import (
 )
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
-from sol.models.pocket.scenes import VOCABULARY
+from sol.models.pocket.captions import VOCABULARY
 from sol.models.pocket.workload import MAX_SEQUENCE_LENGTH, SIGMA_SHIFT
 
 LATENT_CHANNELS = 16
 TEXT_WIDTH = 96
 N_HEADS = 4
 HEAD_DIM = 32
-N_LAYERS = 6
+N_LAYERS = 8
 
 _WORD_START = "\u2581"
 _TOKENIZER_SIZE = 192

@@ -1,29 +1,33 @@
 """Procedural captioned clips: the pocket model's endless training data."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sol.models.pocket.captions import describe
+from sol.models.pocket.outlines import signed_distance
 from sol.models.pocket.scenes import (
-    BACKGROUNDS,
     COLOURS,
-    DIRECTIONS,
-    SIZES,
+    HUES,
+    SHADES,
+    Background,
     Scene,
     SceneObject,
-    describe,
+    is_held_out,
     sample_scene,
 )
-from sol.models.pocket.workload import HEIGHT, NUM_FRAMES, WIDTH
+from sol.models.pocket.tracks import Track, draw_tracks
+from sol.models.pocket.workload import SHORT, ClipShape
 
 Array = NDArray[np.float32]
 
-_TRAVEL_PX = (16.0, 26.0)
-_TIPS = {"triangle": 3, "square": 4, "star": 5}
-_STAR_INNER_RATIO = 0.45
-_REACH = {"circle": 1.0, "square": 1.25, "triangle": 1.4, "star": 1.4}
-"""Distance from the centre to a tip, as a multiple of the nominal radius."""
+_PAN = 0.3
+_TEXTURE_CONTRAST = 0.16
+_STRIPES, _CHECKS, _DOTS = 4.0, 3.0, 4.0
+_STEEPNESS = 2.5
 
 
 @dataclass(frozen=True)
@@ -32,75 +36,82 @@ class Clip:
 
     Attributes:
         frames: (frames, height, width, 3), RGB in [0, 1].
-        caption: the scene in plain English.
-        scene: the attributes that the frames show and the caption names.
+        caption: The scene in plain English.
+        scene: The attributes that the frames show and the caption names.
+        tracks: Where each object is in every frame.
     """
 
     frames: Array
     caption: str
     scene: Scene
+    tracks: tuple[Track, ...]
 
 
-def sample_clip(rng: np.random.Generator) -> Clip:
-    """Draws a scene, a caption for it, and a rendering of it; all randomness comes from `rng`."""
+def sample_clip(rng: np.random.Generator, shape: ClipShape = SHORT) -> Clip:
+    """Draws a clip that training may see; all randomness comes from `rng`."""
     scene = sample_scene(rng)
-    return Clip(frames=render(scene, rng), caption=describe(scene, rng), scene=scene)
+    while is_held_out(scene):
+        scene = sample_scene(rng)
+    return make_clip(scene, rng, shape)
 
 
-def render(scene: Scene, rng: np.random.Generator) -> Array:
-    """Renders a scene with anti-aliased edges; positions and speeds are drawn.
-
-    Returns:
-        (frames, height, width, 3), RGB in [0, 1].
-    """
-    frames = np.empty((NUM_FRAMES, HEIGHT, WIDTH, 3), dtype=np.float32)
-    frames[:] = np.asarray(BACKGROUNDS[scene.background], dtype=np.float32)
-    for item in scene.objects:
-        _paint(frames, item, _draw_path(item, rng))
-    return frames
+def make_clip(scene: Scene, rng: np.random.Generator, shape: ClipShape = SHORT) -> Clip:
+    """Draws a caption and a rendering of one scene."""
+    tracks = draw_tracks(scene, shape.num_frames, rng)
+    frames = _paint_background(scene.background, rng, shape)
+    for item, track in zip(scene.objects, tracks, strict=True):
+        _paint_object(frames, item, track)
+    return Clip(frames, describe(scene, rng), scene, tracks)
 
 
-def _draw_path(item: SceneObject, rng: np.random.Generator) -> Array:
-    """Draws a straight path at constant speed that stays inside the picture.
-
-    Returns:
-        (frames, 2), the (x, y) of the centre in pixels.
-    """
-    travel = np.asarray(DIRECTIONS[item.direction]) * rng.uniform(*_TRAVEL_PX)
-    room = SIZES[item.size] * _REACH[item.shape] + np.abs(travel) / 2
-    extent = np.array([WIDTH, HEIGHT], dtype=np.float64)
-    margin = np.minimum(room, extent / 2)
-    middle = rng.uniform(margin, extent - margin)
-    progress = np.linspace(-0.5, 0.5, NUM_FRAMES)[:, None]
-    return np.asarray(middle + progress * travel, dtype=np.float32)
-
-
-def _paint(frames: Array, item: SceneObject, path: Array) -> None:
-    grid_y, grid_x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32) + 0.5
-    x = grid_x - path[:, 0, None, None]
-    y = grid_y - path[:, 1, None, None]
-    distance = _signed_distance(item.shape, x, y, SIZES[item.size])
-    coverage = np.clip(0.5 - distance, 0.0, 1.0)[..., None]
-    colour = np.asarray(COLOURS[item.colour], dtype=np.float32)
-    frames += coverage * (colour - frames)
+def _paint_background(
+    background: Background, rng: np.random.Generator, shape: ClipShape
+) -> Array:
+    """(frames, height, width, 3); where a texture starts is random."""
+    dark, light = (np.asarray(rgb, dtype=np.float32) for rgb in HUES[background.hue])
+    y, x = _pixel_centres(shape)
+    if background.style == "gradient":
+        picture = dark + y[..., None] * (light - dark)
+        return np.repeat(picture[None], shape.num_frames, axis=0)
+    base = light if background.shade == SHADES[1] else dark
+    shift = {"none": 0.0, "left": -_PAN, "right": _PAN}[background.pan]
+    panned = x[None] + np.linspace(0.0, shift, shape.num_frames, dtype=np.float32)[:, None, None]
+    start = rng.random(2).astype(np.float32)
+    pattern = _pattern(background.style, panned + start[0], y[None] + start[1])
+    return np.clip(base + _TEXTURE_CONTRAST * pattern[..., None], 0.0, 1.0)
 
 
-def _signed_distance(shape: str, x: Array, y: Array, radius: float) -> Array:
-    """Distance in pixels to the outline near it, negative inside.
+def _pattern(style: str, x: Array, y: Array) -> Array:
+    """A texture with soft edges, between about -0.5 and 0.5, broadcast over x and y."""
+    if style == "striped":
+        return _soften(np.sin(2 * np.pi * _STRIPES * x) + 0 * y)
+    if style == "checkered":
+        return _soften(np.sin(2 * np.pi * _CHECKS * x) * np.sin(2 * np.pi * _CHECKS * y))
+    if style == "dotted":
+        waves = np.cos(2 * np.pi * _DOTS * x) + np.cos(2 * np.pi * _DOTS * y)
+        return _soften(waves - 0.8)
+    return np.zeros(np.broadcast_shapes(x.shape, y.shape), dtype=np.float32)
 
-    A shape of n tips is one edge, mirrored and turned n times: the angle is folded into half a
-    sector, where the edge runs from the tip to the inner corner.
-    """
-    rho = np.hypot(x, y)
-    reach = radius * _REACH[shape]
-    if shape == "circle":
-        return rho - np.float32(reach)
-    tips = _TIPS[shape]
-    half_sector = np.pi / tips
-    from_top = np.arctan2(x, -y) + (half_sector if shape == "square" else 0.0)
-    folded = np.abs((from_top + half_sector) % (2 * half_sector) - half_sector)
-    inner = reach * (_STAR_INNER_RATIO if shape == "star" else np.cos(half_sector))
-    edge = np.array([inner * np.sin(half_sector), inner * np.cos(half_sector) - reach])
-    normal = np.array([-edge[1], edge[0]]) / np.hypot(*edge)
-    distance = rho * np.sin(folded) * normal[0] + (rho * np.cos(folded) - reach) * normal[1]
-    return np.asarray(distance, dtype=np.float32)
+
+def _soften(wave: Array) -> Array:
+    return np.asarray(0.5 * np.tanh(_STEEPNESS * wave), dtype=np.float32)
+
+
+def _paint_object(frames: Array, item: SceneObject, track: Track) -> None:
+    """Paints one object with edges anti-aliased over a pixel."""
+    side = frames.shape[1]
+    y, x = _pixel_centres(ClipShape(*frames.shape[:3]))
+    x = x[None] - track.centre[:, 0, None, None].astype(np.float32)
+    y = y[None] - track.centre[:, 1, None, None].astype(np.float32)
+    cosine = np.cos(track.angle, dtype=np.float32)[:, None, None]
+    sine = np.sin(track.angle, dtype=np.float32)[:, None, None]
+    turned = (x * cosine + y * sine, y * cosine - x * sine)
+    distance = signed_distance(item.shape, *turned, track.radius[:, None, None])
+    coverage = np.clip(0.5 - distance * side, 0.0, 1.0)[..., None]
+    frames += coverage * (np.asarray(COLOURS[item.colour], dtype=np.float32) - frames)
+
+
+def _pixel_centres(shape: ClipShape) -> tuple[Array, Array]:
+    """(height, width) rows and columns of the pixels' centres, in fractions of the side."""
+    rows, columns = np.mgrid[0 : shape.height, 0 : shape.width].astype(np.float32) + 0.5
+    return rows / shape.height, columns / shape.width

@@ -1,21 +1,16 @@
-"""Two fixed, disjoint lists of captions: one to tune on, one to check on."""
+"""Two fixed, disjoint lists of captions: one to tune on, one to judge on."""
 
-from itertools import product
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
-from sol.models.pocket.scenes import (
-    BACKGROUNDS,
-    COLOURS,
-    DIRECTIONS,
-    SHAPES,
-    SIZES,
-    Scene,
-    SceneObject,
-    describe,
-)
+from sol.models.pocket.captions import describe
+from sol.models.pocket.scenes import Scene, is_held_out, sample_scene
 
-_ORDER_SEED = 20_240
+_SCENE_SEED = 20_241
 _WORDING_SEED = 7
 
 
@@ -25,37 +20,36 @@ def calibration_prompts(n: int) -> list[str]:
 
 
 def held_out_prompts(n: int) -> list[str]:
-    """The first `n` captions of scenes that no calibration prompt shows."""
+    """The first `n` captions of scenes that neither training nor calibration shows."""
     return _captions(held_out_scenes(n))
 
 
 def calibration_scenes(n: int) -> list[Scene]:
     """The scenes that `calibration_prompts(n)` describes, in the same order."""
-    return _first(_all_scenes()[0::2], n)
+    return _take(n, held_out=False)
 
 
 def held_out_scenes(n: int) -> list[Scene]:
     """The scenes that `held_out_prompts(n)` describes, in the same order."""
-    return _first(_all_scenes()[1::2], n)
+    return _take(n, held_out=True)
 
 
-def _all_scenes() -> list[Scene]:
-    scenes = [
-        Scene(objects=(SceneObject(shape, colour, size, direction),), background=background)
-        for shape, colour, size, direction, background in product(
-            SHAPES, COLOURS, SIZES, DIRECTIONS, BACKGROUNDS
-        )
-    ]
-    order = np.random.default_rng(_ORDER_SEED).permutation(len(scenes))
-    return [scenes[index] for index in order]
+def _take(n: int, *, held_out: bool) -> list[Scene]:
+    if n < 0:
+        raise ValueError(f"n counts prompts and cannot be negative but is {n}.")
+    return list(islice((s for s in _all_scenes() if is_held_out(s) == held_out), n))
+
+
+def _all_scenes() -> Iterator[Scene]:
+    rng = np.random.default_rng(_SCENE_SEED)
+    seen: set[Scene] = set()
+    while True:
+        scene = sample_scene(rng)
+        if scene not in seen:
+            seen.add(scene)
+            yield scene
 
 
 def _captions(scenes: list[Scene]) -> list[str]:
     rng = np.random.default_rng(_WORDING_SEED)
     return [describe(scene, rng) for scene in scenes]
-
-
-def _first(scenes: list[Scene], n: int) -> list[Scene]:
-    if not 0 <= n <= len(scenes):
-        raise ValueError(f"n must lie between 0 and {len(scenes)} but is {n}; ask for fewer.")
-    return scenes[:n]

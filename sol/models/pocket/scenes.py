@@ -1,39 +1,42 @@
-"""What a clip shows and how it is said: scenes, their vocabulary, and their captions."""
+"""What a clip shows: one or two moving shapes over a background, as plain attributes."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+import hashlib
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
-COLOURS: dict[str, tuple[float, float, float]] = {
-    "red": (0.90, 0.10, 0.10),
-    "orange": (1.00, 0.55, 0.05),
-    "yellow": (0.98, 0.90, 0.10),
-    "green": (0.10, 0.70, 0.20),
-    "cyan": (0.10, 0.85, 0.90),
-    "blue": (0.15, 0.25, 0.95),
-    "purple": (0.55, 0.15, 0.75),
-    "pink": (1.00, 0.50, 0.75),
+RGB = tuple[float, float, float]
+
+COLOURS: dict[str, RGB] = {
+    "red": (0.88, 0.12, 0.12),
+    "orange": (0.98, 0.52, 0.05),
+    "yellow": (0.97, 0.90, 0.12),
+    "green": (0.12, 0.68, 0.20),
+    "cyan": (0.08, 0.82, 0.88),
+    "blue": (0.12, 0.28, 0.95),
+    "purple": (0.52, 0.12, 0.80),
+    "pink": (1.00, 0.38, 0.72),
 }
-"""RGB of each object colour, in [0, 1]."""
+"""RGB of each object colour, in [0, 1]; all vivid: the largest less the smallest is 0.5 or more."""
 
-BACKGROUNDS: dict[str, tuple[float, float, float]] = {
-    "black": (0.03, 0.03, 0.03),
-    "dark gray": (0.22, 0.22, 0.22),
-    "dark blue": (0.05, 0.06, 0.25),
-    "light gray": (0.72, 0.72, 0.72),
-    "cream": (0.93, 0.88, 0.75),
-    "white": (0.97, 0.97, 0.97),
+HUES: dict[str, tuple[RGB, RGB]] = {
+    "gray": ((0.25, 0.25, 0.25), (0.72, 0.72, 0.72)),
+    "blue": ((0.12, 0.16, 0.28), (0.54, 0.62, 0.74)),
+    "green": ((0.12, 0.22, 0.15), (0.52, 0.64, 0.54)),
+    "brown": ((0.24, 0.18, 0.12), (0.68, 0.60, 0.50)),
+    "purple": ((0.20, 0.13, 0.26), (0.62, 0.54, 0.70)),
 }
-"""RGB of each plain background, in [0, 1]."""
+"""The dark and the light RGB of each background hue; all muted, so that no object is lost in it."""
 
-SIZES: dict[str, float] = {"small": 7.0, "medium": 10.0, "large": 13.0}
-"""Radius in pixels of the disc whose area the object roughly covers."""
+SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
 
-SHAPES = ("circle", "square", "triangle", "star")
+SIZES: dict[str, float] = {"small": 0.095, "medium": 0.13, "large": 0.175}
+"""Radius of the disc of the object's area, as a fraction of the picture's side."""
 
 _DIAGONAL = 0.5**0.5
 DIRECTIONS: dict[str, tuple[float, float]] = {
-    "still": (0.0, 0.0),
     "right": (1.0, 0.0),
     "left": (-1.0, 0.0),
     "down": (0.0, 1.0),
@@ -43,96 +46,87 @@ DIRECTIONS: dict[str, tuple[float, float]] = {
     "down left": (-_DIAGONAL, _DIAGONAL),
     "up left": (-_DIAGONAL, -_DIAGONAL),
 }
-"""Unit (x, y) vector of each motion in image coordinates: x to the right, y down."""
+"""Unit (x, y) vector of each straight motion in the picture: x to the right, y down."""
 
-_MOVING_VERBS = ("moves", "drifts", "slides", "glides")
-_STILL_PHRASES = ("stays still", "rests")
-_PREPOSITIONS = ("over", "on", "against")
-_BACKGROUND_FIRST = 0.2
-_MEDIUM_SAID = 0.5
+MOTIONS = (*DIRECTIONS, "still", "circling", "bouncing", "growing", "shrinking", "rotating")
+"""Every motion, as seen in the picture: a camera pan moves the background alone."""
 
-VOCABULARY: tuple[str, ...] = tuple(
-    sorted(
-        {
-            word
-            for phrase in (
-                *COLOURS,
-                *BACKGROUNDS,
-                *SIZES,
-                *SHAPES,
-                *DIRECTIONS,
-                *_MOVING_VERBS,
-                *_STILL_PHRASES,
-                *_PREPOSITIONS,
-                "a an and the to background",
-            )
-            for word in phrase.split()
-        }
-    )
-)
-"""Every word that a caption can hold, split at spaces."""
+SHADES = ("dark", "light")
+TEXTURES = ("striped", "checkered", "dotted")
+PANS = ("none", "left", "right")
+
+_ROUND = ("circle", "ring")
+_SIZES_OF_TWO = ("small", "medium")
+_TWO_OBJECTS = 0.3
+_STYLE_ODDS = {"plain": 0.4, "gradient": 0.24, "striped": 0.12, "checkered": 0.12, "dotted": 0.12}
+_PANNED = 0.3
+_HELD_OUT_ONE_IN = 8
 
 
 @dataclass(frozen=True)
 class SceneObject:
-    """One coloured shape and the way it moves; every field is a key of a table above."""
+    """One coloured shape and the way it moves; every field is a name from a table above."""
 
     shape: str
     colour: str
     size: str
-    direction: str
+    motion: str
+
+
+@dataclass(frozen=True)
+class Background:
+    """What is behind the objects.
+
+    Attributes:
+        style: "plain", "gradient" or one of `TEXTURES`.
+        hue: A key of `HUES`.
+        shade: One of `SHADES`; a gradient runs from dark at the top to light, and has "".
+        pan: Where the camera turns, one of `PANS`; only a texture shows it.
+    """
+
+    style: str
+    hue: str
+    shade: str
+    pan: str
 
 
 @dataclass(frozen=True)
 class Scene:
-    """The attributes of a clip: its objects, back to front, and its background."""
+    """The attributes of a clip: one object, or two of different colours that never touch."""
 
     objects: tuple[SceneObject, ...]
-    background: str
+    background: Background
 
 
 def sample_scene(rng: np.random.Generator) -> Scene:
-    """Draws a scene of one object, each attribute uniform and independent."""
-    return Scene(
-        objects=(
-            SceneObject(
-                shape=_choose(rng, SHAPES),
-                colour=_choose(rng, tuple(COLOURS)),
-                size=_choose(rng, tuple(SIZES)),
-                direction=_choose(rng, tuple(DIRECTIONS)),
-            ),
-        ),
-        background=_choose(rng, tuple(BACKGROUNDS)),
+    """Draws a scene; 3 in 10 have two objects, and 3 in 10 textures pan."""
+    if rng.random() >= _TWO_OBJECTS:
+        colour = _choose(rng, tuple(COLOURS))
+        return Scene((_sample_object(rng, colour, tuple(SIZES)),), _sample_background(rng))
+    colours = rng.permutation(list(COLOURS))[:2]
+    objects = tuple(_sample_object(rng, str(colour), _SIZES_OF_TWO) for colour in colours)
+    return Scene(objects, _sample_background(rng))
+
+
+def is_held_out(scene: Scene) -> bool:
+    """Whether this combination of attributes, one in eight, is kept from all training."""
+    digest = hashlib.sha256(repr(astuple(scene)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") % _HELD_OUT_ONE_IN == 0
+
+
+def _sample_object(rng: np.random.Generator, colour: str, sizes: tuple[str, ...]) -> SceneObject:
+    shape = _choose(rng, SHAPES)
+    seen = tuple(name for name in MOTIONS if shape not in _ROUND or name != "rotating")
+    return SceneObject(shape, colour, _choose(rng, sizes), _choose(rng, seen))
+
+
+def _sample_background(rng: np.random.Generator) -> Background:
+    style = str(rng.choice(list(_STYLE_ODDS), p=list(_STYLE_ODDS.values())))
+    shade = "" if style == "gradient" else _choose(rng, SHADES)
+    pans = style in TEXTURES and rng.random() < _PANNED
+    return Background(
+        style, _choose(rng, tuple(HUES)), shade, _choose(rng, PANS[1:]) if pans else PANS[0]
     )
-
-
-def describe(scene: Scene, rng: np.random.Generator) -> str:
-    """Words a scene in plain English; the wording is drawn, every attribute is always named.
-
-    Only "medium" may go unsaid, so that two different scenes never share a caption.
-    """
-    subject = " and ".join(_describe_object(item, rng) for item in scene.objects)
-    if rng.random() < _BACKGROUND_FIRST:
-        return f"on a {scene.background} background {subject}"
-    return f"{subject} {_choose(rng, _PREPOSITIONS)} a {scene.background} background"
-
-
-def _describe_object(item: SceneObject, rng: np.random.Generator) -> str:
-    says_size = item.size != "medium" or rng.random() < _MEDIUM_SAID
-    words = [item.size, item.colour, item.shape] if says_size else [item.colour, item.shape]
-    article = "an" if words[0][0] in "aeiou" else "a"
-    return " ".join([article, *words, _describe_motion(item.direction, rng)])
-
-
-def _describe_motion(direction: str, rng: np.random.Generator) -> str:
-    if direction == "still":
-        return _choose(rng, _STILL_PHRASES)
-    verb = _choose(rng, _MOVING_VERBS)
-    if " " not in direction:
-        return f"{verb} {direction}"
-    vertical, horizontal = direction.split()
-    joined = _choose(rng, (f"{vertical} and {horizontal}", f"{vertical} to the {horizontal}"))
-    return f"{verb} {joined}"
 
 
 def _choose(rng: np.random.Generator, options: tuple[str, ...]) -> str:

@@ -14,19 +14,22 @@ from sol.models.pocket.checkpoint import find_checkpoint, save_checkpoint
 from sol.models.pocket.clips import Array, sample_clip
 from sol.models.pocket.optimizers import LearningRates, Optimizers, find_hidden
 from sol.models.pocket.pacing import Cadence, Pace, learning_rate_factor
+from sol.models.pocket.replicas import Replica
+from sol.models.pocket.workload import LONG, SHORT
 
 _RATES = LearningRates(hidden=6e-3, other=2e-3)
 _NOT_HIDDEN = ("encoder.conv_in", "encoder.conv_out", "decoder.conv_out")
 _CROPS, _CROP_PX, _CROP_FRAMES = 6, 32, 9
 _WHOLE_CLIPS = 3
 _WHOLE_FROM = 0.75
-_VISIBLE = 0.05
+_LONG_SHARE = 0.25
+_ON_OBJECT = 0.7
+_VIVID = 0.45
 _KL_WEIGHT = 3e-4
 _INITIAL_LOG_VARIANCE = -4.0
 _CHECKPOINT_EVERY_S = 120.0
 _REPORT_EVERY = 100
 _LATENT_STREAM = 1
-_HELD_OUT_STREAM = 2
 
 Report = Callable[[str], None]
 
@@ -54,7 +57,9 @@ def clips_to_pixels(clips: list[Array]) -> Tensor:
     return frames.permute(0, 4, 1, 2, 3).contiguous() * 2 - 1
 
 
-def train_vae(folder: Path, minutes: float, seed: int, report: Report) -> AutoencoderKLLTXVideo:
+def train_vae(
+    folder: Path, minutes: float, seed: int, replica: Replica, report: Report
+) -> AutoencoderKLLTXVideo:
     """Trains the autoencoder, or resumes from `folder/vae.pt`, until `minutes` are used.
 
     The loss is L1 + 4 MSE + a small KL term. The learning rate follows a cosine over the budget.
@@ -65,32 +70,31 @@ def train_vae(folder: Path, minutes: float, seed: int, report: Report) -> Autoen
     torch.manual_seed(seed)
     run, path = _start(), folder / "vae.pt"
     pace = Pace(minutes * 60, _restore(run, path))
-    if pace.is_over():
-        return run.vae.eval()
+    if replica.follow(pace.progress()) < 1:
+        _train(run, pace, path, seed, replica, report)
+    replica.wait()
+    _restore(run, path)
+    return run.vae.eval()
+
+
+def _train(
+    run: _Run, pace: Pace, path: Path, seed: int, replica: Replica, report: Report
+) -> None:
+    torch.manual_seed(seed + replica.rank + replica.count * len(run.losses))
     saving = Cadence(pace, _CHECKPOINT_EVERY_S)
-    while not pace.is_over():
-        run.losses.append(_train_step(run, pace.progress(), seed))
+    while (progress := replica.follow(pace.progress())) < 1:
+        rng = np.random.default_rng([seed, len(run.losses), replica.rank])
+        run.losses.append(_train_step(run, _draw_pixels(rng, progress), progress, replica))
+        if not replica.is_first:
+            continue
         if len(run.losses) % _REPORT_EVERY == 0:
             mean = np.mean(run.losses[-_REPORT_EVERY:])
             report(f"vae step {len(run.losses)} loss {mean:.4f} {pace.elapsed_s():.0f} s")
         if saving.is_due():
             save_checkpoint(run.state(pace.elapsed_s()), path)
-    _set_latent_statistics(run.vae, seed)
-    save_checkpoint(run.state(pace.elapsed_s()), path)
-    return run.vae.eval()
-
-
-def measure_psnr_db(vae: AutoencoderKLLTXVideo, seed: int, n_clips: int = 32) -> float:
-    """Mean PSNR in dB of the round trip over clips that training never drew."""
-    rng = np.random.default_rng([seed, _HELD_OUT_STREAM])
-    decibels = []
-    with torch.no_grad():
-        for _ in range(n_clips):
-            pixels = clips_to_pixels([sample_clip(rng).frames])
-            decoded = vae.decode(vae.encode(pixels).latent_dist.mode()).sample.clamp(-1, 1)
-            mean_square = ((decoded - pixels) / 2).square().mean()
-            decibels.append(-10 * torch.log10(mean_square).item())
-    return float(np.mean(decibels))
+    if replica.is_first:
+        _set_latent_statistics(run.vae, seed)
+        save_checkpoint(run.state(pace.elapsed_s()), path)
 
 
 def _start() -> _Run:
@@ -111,8 +115,7 @@ def _restore(run: _Run, path: Path) -> float:
     return float(state["spent_s"])
 
 
-def _train_step(run: _Run, progress: float, seed: int) -> float:
-    pixels = _draw_pixels(np.random.default_rng([seed, len(run.losses), 0]), progress)
+def _train_step(run: _Run, pixels: Tensor, progress: float, replica: Replica) -> float:
     with torch.autocast("cpu", torch.bfloat16):
         posterior = run.vae.encode(pixels).latent_dist
         decoded = run.vae.decode(posterior.sample()).sample.float()
@@ -120,33 +123,32 @@ def _train_step(run: _Run, progress: float, seed: int) -> float:
     fidelity = error.abs().mean() + 4 * error.square().mean()
     divergence = posterior.kl().float().sum() / posterior.mean.numel()
     (fidelity + _KL_WEIGHT * divergence).backward()
+    replica.average_gradients(run.vae)
     run.optimizer.step(learning_rate_factor(progress))
     return float(fidelity.detach())
 
 
 def _draw_pixels(rng: np.random.Generator, progress: float) -> Tensor:
-    """Draws crops around the objects at first, where there is most to learn, then whole clips."""
-    if progress >= _WHOLE_FROM:
-        return clips_to_pixels([sample_clip(rng).frames for _ in range(_WHOLE_CLIPS)])
-    return clips_to_pixels([_crop(sample_clip(rng).frames, rng) for _ in range(_CROPS)])
+    """Draws crops, most of them on an object, where there is most to learn; later whole clips."""
+    shape = LONG if rng.random() < _LONG_SHARE else SHORT
+    if progress < _WHOLE_FROM:
+        return clips_to_pixels([_crop(sample_clip(rng, shape).frames, rng) for _ in range(_CROPS)])
+    n_clips = _WHOLE_CLIPS if shape is SHORT else 1
+    return clips_to_pixels([sample_clip(rng, shape).frames for _ in range(n_clips)])
 
 
 def _crop(frames: Array, rng: np.random.Generator) -> Array:
-    """Cuts a block of space and time that holds some point of an object."""
+    """Cuts a block of space and time around a pixel of an object, or around any pixel."""
     first = rng.integers(len(frames) - _CROP_FRAMES + 1)
     middle = frames[first + _CROP_FRAMES // 2]
-    contrast = np.abs(middle - np.median(middle, axis=(0, 1))).max(axis=-1)
-    rows, columns = np.nonzero(contrast > _VISIBLE)
+    vivid = middle.max(axis=-1) - middle.min(axis=-1) > _VIVID
+    rows, columns = np.nonzero(vivid if rng.random() < _ON_OBJECT else np.ones_like(vivid))
     point = rng.integers(len(rows))
-    corner = [
+    top, left = (
         int(np.clip(axis[point] - rng.integers(_CROP_PX), 0, extent - _CROP_PX))
         for axis, extent in ((rows, frames.shape[1]), (columns, frames.shape[2]))
-    ]
-    return frames[
-        first : first + _CROP_FRAMES,
-        corner[0] : corner[0] + _CROP_PX,
-        corner[1] : corner[1] + _CROP_PX,
-    ]
+    )
+    return frames[first : first + _CROP_FRAMES, top : top + _CROP_PX, left : left + _CROP_PX]
 
 
 def _set_latent_statistics(vae: AutoencoderKLLTXVideo, seed: int, n_clips: int = 256) -> None:
