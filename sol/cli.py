@@ -52,7 +52,10 @@ DtypeName = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat1
 ExecutorName = Annotated[str, typer.Option("--executor", help="auto, ray or inline.")]
 Workers = Annotated[int | None, typer.Option(help="Measuring workers; by default one per device.")]
 RayAddress = Annotated[str | None, typer.Option(help="Join this Ray cluster.")]
-GateName = Annotated[str, typer.Option("--gate", help="A gate profile, by name or file.")]
+GateName = Annotated[
+    str | None,
+    typer.Option("--gate", help="A gate profile, by name or file; by default the model's."),
+]
 Height = Annotated[int | None, typer.Option(help="Pixels; by default the model's.")]
 Width = Annotated[int | None, typer.Option(help="Pixels; by default the model's.")]
 Frames = Annotated[int | None, typer.Option(help="Frames; by default the model's.")]
@@ -81,7 +84,7 @@ def tune(
     model: ModelName,
     budget: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
     skills: Annotated[str | None, typer.Option(help="Comma-separated; by default all.")] = None,
-    gate: GateName = "near-lossless",
+    gate: GateName = None,
     output: Annotated[Path, typer.Option(help="Folder for runs.")] = Path("runs"),
     device: Device = None,
     dtype: DtypeName = None,
@@ -132,7 +135,7 @@ def tune(
 @reporting
 def validate(
     recipe: RecipePath,
-    gate: GateName = "near-lossless",
+    gate: GateName = None,
     model: OtherModel = None,
     any_hardware: AnyHardware = False,
     executor: ExecutorName = "auto",
@@ -143,10 +146,12 @@ def validate(
     """Send a recipe through the gate again; exit 1 if it is rejected."""
     from sol.commands.executor import ExecutorChoice, open_executor
     from sol.commands.validate import validate as run_validate
+    from sol.models.catalog import default_gate
     from sol.recipe import load_recipe
     from sol.validator.profile import load_profile
 
-    loaded, profile = load_recipe(recipe), load_profile(gate)
+    loaded = load_recipe(recipe)
+    profile = load_profile(gate or default_gate(loaded.target.model.id))
     choice = ExecutorChoice(executor, workers, loaded.target.hardware.device, ray_address)
     with open_executor(choice) as runner:
         verdict = run_validate(loaded, profile, runner, model, any_hardware).verdict

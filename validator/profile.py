@@ -122,6 +122,11 @@ class Profile:
     metrics: Rules
 
     @property
+    def metric_names(self) -> frozenset[str]:
+        """The metrics that the rules look at."""
+        return frozenset(rule.metric for rule in self.metrics)
+
+    @property
     def digest(self) -> str:
         """SHA-256 of everything the profile says."""
         return digest_of(asdict(self))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,13 +63,18 @@ class Probe:
 
 
 def compare_pair(
-    prompt: str, seed: int, baseline_frames: Frames, accelerated_frames: Frames
+    prompt: str,
+    seed: int,
+    baseline_frames: Frames,
+    accelerated_frames: Frames,
+    metrics: Collection[str],
 ) -> PairRecord:
     """Measures a pair.
 
     Args:
         baseline_frames: (frames, height, width, 3), RGB in [0, 1].
         accelerated_frames: The same shape, from the same prompt and seed.
+        metrics: Names of those to compute, of one video or of a pair.
 
     Raises:
         SolError: The baseline is not a video of at least two RGB frames.
@@ -82,14 +87,14 @@ def compare_pair(
     )
     if not _can_measure(baseline_frames, accelerated_frames):
         return PairRecord(prompt, seed, {}, {}, {}, problems)
+    of_video = {name: f for name, f in VIDEO_METRICS.items() if name in metrics}
+    of_pair = {name: f for name, f in PAIRED_METRICS.items() if name in metrics}
     return PairRecord(
         prompt=prompt,
         seed=seed,
-        baseline={name: f(baseline_frames) for name, f in VIDEO_METRICS.items()},
-        accelerated={name: f(accelerated_frames) for name, f in VIDEO_METRICS.items()},
-        paired={
-            name: f(baseline_frames, accelerated_frames) for name, f in PAIRED_METRICS.items()
-        },
+        baseline={name: f(baseline_frames) for name, f in of_video.items()},
+        accelerated={name: f(accelerated_frames) for name, f in of_video.items()},
+        paired={name: f(baseline_frames, accelerated_frames) for name, f in of_pair.items()},
         problems=problems,
     )
 

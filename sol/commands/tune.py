@@ -10,6 +10,7 @@ from typing import Any
 
 from sol.commands.executor import ExecutorChoice, open_executor
 from sol.errors import SolError, UnknownNameError
+from sol.models.catalog import default_gate
 from sol.models.loading import default_workload
 from sol.search.budget import get_budget
 from sol.search.journal import Journal
@@ -32,7 +33,7 @@ class TuneOptions:
     model: str
     budget: str
     skills: str | None
-    gate: str
+    gate: str | None
     output: Path
     device: str | None
     dtype: str | None
@@ -73,7 +74,8 @@ def run_tune(options: TuneOptions, hear: Callable[[Mapping[str, Any]], None]) ->
 
 def _make_request(options: TuneOptions) -> TuneRequest:
     """All that can be wrong with the options is known before the folder is made."""
-    budget, profile = get_budget(options.budget), load_profile(options.gate)
+    budget = get_budget(options.budget)
+    profile = load_profile(options.gate or default_gate(options.model))
     skills = _parse_skills(options.skills)
     default_workload(options.model).with_overrides(options.overrides)
     return TuneRequest(

@@ -11,6 +11,9 @@ from sol.models.pocket import workload as pocket
 from sol.target import Workload
 
 
+GENERAL_GATE = "near-lossless"
+
+
 @dataclass(frozen=True)
 class CatalogEntry:
     """One known model.
@@ -18,7 +21,8 @@ class CatalogEntry:
     Attributes:
         source: A Hub id, or the folder of a model that ships with Sol.
         workload: How its makers call it; what `sol tune` uses unless told otherwise.
-        prompts: Name of the prompt set made for it in `sol.prompts`.
+        prompts: Name of the prompt set made for it in `sol.models.prompts`.
+        gate: Name of the gate profile made for it.
     """
 
     name: str
@@ -26,24 +30,36 @@ class CatalogEntry:
     workload: Workload
     prompts: str
     summary: str
+    gate: str = GENERAL_GATE
 
 
 POCKET_WEIGHTS = Path(__file__).parent / "pocket" / "weights"
 
-POCKET = CatalogEntry(
-    name="pocket",
-    source=str(POCKET_WEIGHTS),
-    workload=Workload(
-        height=pocket.HEIGHT,
-        width=pocket.WIDTH,
-        num_frames=pocket.NUM_FRAMES,
-        steps=pocket.NUM_STEPS,
-        guidance_scale=pocket.GUIDANCE_SCALE,
-        frame_rate=pocket.FRAME_RATE,
-        max_sequence_length=pocket.MAX_SEQUENCE_LENGTH,
-    ),
-    prompts="pocket",
-    summary="moving shapes, 64x64, ships with Sol; runs on a CPU",
+
+def _describe_pocket(name: str, shape: pocket.ClipShape, summary: str) -> CatalogEntry:
+    return CatalogEntry(
+        name=name,
+        source=str(POCKET_WEIGHTS),
+        workload=Workload(
+            height=shape.height,
+            width=shape.width,
+            num_frames=shape.num_frames,
+            steps=pocket.NUM_STEPS,
+            guidance_scale=pocket.GUIDANCE_SCALE,
+            frame_rate=pocket.FRAME_RATE,
+            max_sequence_length=pocket.MAX_SEQUENCE_LENGTH,
+        ),
+        prompts="pocket",
+        gate="near-lossless-pocket",
+        summary=summary,
+    )
+
+
+POCKET = _describe_pocket(
+    "pocket", pocket.SHORT, "moving shapes, 64x64, 17 frames; ships with Sol, runs on a CPU"
+)
+POCKET_LONG = _describe_pocket(
+    "pocket-long", pocket.LONG, "the same weights at 96x96, 33 frames: 1,296 tokens"
 )
 
 # Workload of the model card: 768x512 and 161 frames at 24 Hz, 50 steps.
@@ -65,7 +81,9 @@ LTX = CatalogEntry(
     summary="LTX-Video from the Hugging Face Hub",
 )
 
-CATALOG: Mapping[str, CatalogEntry] = MappingProxyType({e.name: e for e in (POCKET, LTX)})
+CATALOG: Mapping[str, CatalogEntry] = MappingProxyType(
+    {e.name: e for e in (POCKET, POCKET_LONG, LTX)}
+)
 
 
 def find_entry(model: str) -> CatalogEntry | None:
@@ -73,3 +91,9 @@ def find_entry(model: str) -> CatalogEntry | None:
     if model in CATALOG:
         return CATALOG[model]
     return next((e for e in CATALOG.values() if e.source == model), None)
+
+
+def default_gate(model: str) -> str:
+    """The gate profile that fits a model best, by short name, Hub id or folder."""
+    entry = find_entry(model)
+    return entry.gate if entry else GENERAL_GATE

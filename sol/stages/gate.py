@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,8 @@ class GateResult:
 
 def run_gate(crew: Crew, stack: Stack, profile: Profile, pairs: tuple[Pair, ...]) -> GateResult:
     """Renders all pairs and probes, then lets the gate decide. A failed job is a failed check."""
-    jobs = [Job("compare", (stack, pair, compare_pair), TRIAL_LIMIT_S) for pair in pairs]
+    compare = functools.partial(compare_pair, metrics=profile.metric_names)
+    jobs = [Job("compare", (stack, pair, compare), TRIAL_LIMIT_S) for pair in pairs]
     compared = crew.run_all(jobs)
     records = tuple(done.value[0] for done in compared if done.failure is None)
     engagement: Mapping[str, Mapping[str, int]] = next(

@@ -64,9 +64,7 @@ def make_clip(scene: Scene, rng: np.random.Generator, shape: ClipShape = SHORT) 
     return Clip(frames, describe(scene, rng), scene, tracks)
 
 
-def _paint_background(
-    background: Background, rng: np.random.Generator, shape: ClipShape
-) -> Array:
+def _paint_background(background: Background, rng: np.random.Generator, shape: ClipShape) -> Array:
     """(frames, height, width, 3); where a texture starts is random."""
     dark, light = (np.asarray(rgb, dtype=np.float32) for rgb in HUES[background.hue])
     y, x = _pixel_centres(shape)

@@ -1,5 +1,7 @@
 """A growing pool of encoded clips that the denoiser trains on."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +10,11 @@ from diffusers import AutoencoderKLLTXVideo, LTXPipeline
 from torch import Tensor
 from transformers import T5Tokenizer
 
+from sol.models.pocket.captions import describe
 from sol.models.pocket.clips import sample_clip
+from sol.models.pocket.scenes import Scene
 from sol.models.pocket.vae_training import clips_to_pixels
-from sol.models.pocket.workload import MAX_SEQUENCE_LENGTH
-
-_ENCODED_AT_ONCE = 4
+from sol.models.pocket.workload import MAX_SEQUENCE_LENGTH, ClipShape
 
 
 @dataclass(frozen=True)
@@ -23,55 +25,57 @@ class Batch:
         latents: (clips, tokens, latent channels), unit variance.
         token_ids: (clips, MAX_SEQUENCE_LENGTH), long.
         mask: (clips, MAX_SEQUENCE_LENGTH), True on words.
+        shape: Of every clip.
     """
 
     latents: Tensor
     token_ids: Tensor
     mask: Tensor
+    shape: ClipShape
+
+
+@dataclass(frozen=True)
+class PoolSize:
+    """Clips held at first and at most; new ones overwrite the oldest of a full pool."""
+
+    start: int
+    capacity: int
 
 
 class LatentPool:
-    """Encoded clips, drawn with replacement; new ones overwrite the oldest when it is full."""
+    """Encoded clips of one shape, drawn with replacement and worded anew at every draw."""
 
     def __init__(
-        self,
-        vae: AutoencoderKLLTXVideo,
-        tokenizer: T5Tokenizer,
-        rng: np.random.Generator,
-        capacity: int,
+        self, pipeline: LTXPipeline, shape: ClipShape, rng: np.random.Generator, size: PoolSize
     ) -> None:
-        self._vae = vae
-        self._tokenizer = tokenizer
+        self._vae: AutoencoderKLLTXVideo = pipeline.vae
+        self._tokenizer: T5Tokenizer = pipeline.tokenizer
+        self._shape = shape
         self._rng = rng
-        self._capacity = capacity
-        self._chunks: list[Batch] = []
+        self._size = size
+        self._clips: list[tuple[Tensor, Scene]] = []
         self._n_added = 0
 
-    @property
-    def n_clips(self) -> int:
-        """How many clips can be drawn."""
-        return len(self._chunks) * _ENCODED_AT_ONCE
+    def fill(self) -> None:
+        """Adds clips up to the size at the start."""
+        while len(self._clips) < self._size.start:
+            self.add_fresh(1)
 
-    def add_fresh(self) -> None:
-        """Renders, encodes and stores a few new clips."""
-        clips = [sample_clip(self._rng) for _ in range(_ENCODED_AT_ONCE)]
-        ids, mask = tokenize(self._tokenizer, [clip.caption for clip in clips])
-        pixels = clips_to_pixels([clip.frames for clip in clips])
-        chunk = Batch(encode(self._vae, pixels), ids, mask)
-        slot = self._n_added % (self._capacity // _ENCODED_AT_ONCE)
-        self._chunks[slot : slot + 1] = [chunk]
-        self._n_added += 1
+    def add_fresh(self, n_clips: int) -> None:
+        """Renders, encodes and stores new clips."""
+        clips = [sample_clip(self._rng, self._shape) for _ in range(n_clips)]
+        latents = encode(self._vae, clips_to_pixels([clip.frames for clip in clips]))
+        for latent, clip in zip(latents, clips, strict=True):
+            slot = self._n_added % self._size.capacity
+            self._clips[slot : slot + 1] = [(latent, clip.scene)]
+            self._n_added += 1
 
     def draw(self, n_clips: int) -> Batch:
         """Draws clips, each independently."""
-        chunks = self._rng.integers(len(self._chunks), size=n_clips)
-        rows = self._rng.integers(_ENCODED_AT_ONCE, size=n_clips)
-        picked = [(self._chunks[chunk], row) for chunk, row in zip(chunks, rows, strict=True)]
-        return Batch(
-            latents=torch.stack([chunk.latents[row] for chunk, row in picked]),
-            token_ids=torch.stack([chunk.token_ids[row] for chunk, row in picked]),
-            mask=torch.stack([chunk.mask[row] for chunk, row in picked]),
-        )
+        picked = [self._clips[i] for i in self._rng.integers(len(self._clips), size=n_clips)]
+        captions = [describe(scene, self._rng) for _, scene in picked]
+        ids, mask = tokenize(self._tokenizer, captions)
+        return Batch(torch.stack([latent for latent, _ in picked]), ids, mask, self._shape)
 
 
 def encode(vae: AutoencoderKLLTXVideo, pixels: Tensor) -> Tensor:

@@ -77,9 +77,7 @@ def train_vae(
     return run.vae.eval()
 
 
-def _train(
-    run: _Run, pace: Pace, path: Path, seed: int, replica: Replica, report: Report
-) -> None:
+def _train(run: _Run, pace: Pace, path: Path, seed: int, replica: Replica, report: Report) -> None:
     torch.manual_seed(seed + replica.rank + replica.count * len(run.losses))
     saving = Cadence(pace, _CHECKPOINT_EVERY_S)
     while (progress := replica.follow(pace.progress())) < 1:

@@ -1,0 +1,86 @@
+import functools
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from diffusers import LTXPipeline
+from replica_work import average_ranks
+
+from sol.models.pocket.architecture import build_pipeline
+from sol.models.pocket.denoiser_training import drop_captions, sample_sigma
+from sol.models.pocket.latent_pool import LatentPool, PoolSize, tokenize
+from sol.models.pocket.pacing import Pace, learning_rate_factor
+from sol.models.pocket.replicas import Replica, run_replicas
+from sol.models.pocket.training import train
+from sol.models.pocket.workload import LONG, MAX_SEQUENCE_LENGTH, SHORT
+
+
+@pytest.fixture(scope="module")
+def untrained() -> LTXPipeline:
+    torch.manual_seed(0)
+    pipeline = build_pipeline()
+    pipeline.vae.eval()
+    return pipeline
+
+
+def test_pace_counts_the_time_before_a_restart():
+    clock = itertools.count(0.0, 30.0)
+    pace = Pace(budget_s=100.0, spent_s=40.0, now=lambda: next(clock))
+    assert pace.progress() == pytest.approx(0.7)
+    assert pace.is_over()
+
+
+def test_learning_rate_rises_then_falls():
+    rates = [learning_rate_factor(progress) for progress in (0.0, 0.02, 0.5, 1.0)]
+    assert rates[0] < rates[2] < rates[1]
+    assert rates[3] == pytest.approx(0.02)
+
+
+def test_noise_levels_favour_high_noise_and_reach_low():
+    torch.manual_seed(0)
+    sigma = sample_sigma(4000)
+    assert 0 < sigma.min() < 0.02
+    assert 0.9 < sigma.max() < 1
+    assert sigma.median() > 0.7
+
+
+@pytest.mark.parametrize("shape", [SHORT, LONG])
+def test_the_pool_draws_encoded_clips_with_their_captions(untrained, shape):
+    pool = LatentPool(untrained, shape, np.random.default_rng(0), PoolSize(2, 2))
+    pool.fill()
+    pool.add_fresh(1)
+    batch = pool.draw(3)
+    assert batch.latents.shape == (3, np.prod(shape.latent_grid), 16)
+    assert batch.token_ids.shape == batch.mask.shape == (3, MAX_SEQUENCE_LENGTH)
+    assert batch.shape is shape
+
+
+def test_some_captions_are_dropped_for_guidance(untrained):
+    pool = LatentPool(untrained, SHORT, np.random.default_rng(0), PoolSize(1, 1))
+    pool.fill()
+    empty = tokenize(untrained.tokenizer, [""])
+    torch.manual_seed(0)
+    masks = drop_captions(pool.draw(400), empty).mask.sum(dim=1)
+    assert 0.05 < (masks == empty[1].sum()).float().mean() < 0.15
+
+
+def test_replicas_average_gradients_and_follow_the_first(tmp_path):
+    run_replicas(2, functools.partial(average_ranks, tmp_path))
+    assert (tmp_path / "0").read_text() == (tmp_path / "1").read_text() == "[[0.5, 0.5]] 10.0"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")
+def test_training_leaves_weights_and_pictures_and_resumes(tmp_path, monkeypatch):
+    monkeypatch.setattr("sol.models.pocket.denoiser_training._POOL_SHORT", PoolSize(4, 8))
+    monkeypatch.setattr("sol.models.pocket.denoiser_training._POOL_LONG", PoolSize(2, 4))
+    train(tmp_path, (0.05, 0.1), 0, Replica())
+    first = torch.load(tmp_path / "denoiser.pt")
+    assert {p.name for p in tmp_path.iterdir()} >= {"weights", "losses.png", "samples.png"}
+    train(tmp_path, (0.05, 0.2), 0, Replica())
+    second = torch.load(tmp_path / "denoiser.pt")
+    n = len(first["losses"])
+    assert second["losses"][:n] == first["losses"]
+    assert len(second["losses"]) > n
+    assert second["spent_s"] > first["spent_s"]
