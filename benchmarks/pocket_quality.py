@@ -298,10 +298,9 @@ def _make(weights: Path, job: Job) -> Frames:
 
 @cache
 def _load(weights: Path) -> LTXPipeline:
-    pipeline = LTXPipeline.from_pretrained(
+    return LTXPipeline.from_pretrained(
         weights, dtype=torch.float32, local_files_only=True, low_cpu_mem_usage=False
     )
-    return pipeline
 
 
 def _one_thread() -> None:

@@ -10,7 +10,6 @@ from types import MappingProxyType
 from sol.models.pocket import workload as pocket
 from sol.target import Workload
 
-
 GENERAL_GATE = "near-lossless"
 
 

@@ -104,7 +104,8 @@ def _paint_object(frames: Array, item: SceneObject, track: Track) -> None:
     cosine = np.cos(track.angle, dtype=np.float32)[:, None, None]
     sine = np.sin(track.angle, dtype=np.float32)[:, None, None]
     turned = (x * cosine + y * sine, y * cosine - x * sine)
-    distance = signed_distance(item.shape, *turned, track.radius[:, None, None])
+    radius = track.radius[:, None, None].astype(np.float32)
+    distance = signed_distance(item.shape, *turned, radius)
     coverage = np.clip(0.5 - distance * side, 0.0, 1.0)[..., None]
     frames += coverage * (np.asarray(COLOURS[item.colour], dtype=np.float32) - frames)
 

@@ -101,7 +101,7 @@ def train_denoiser(
     """Trains, or resumes from `folder/denoiser.pt`, until `minutes` are used.
 
     The caller's pipeline holds a trained autoencoder; its other networks are replaced by the
-    averaged weights. The first replica calls `export` with it every quarter of an hour and at the end.
+    averaged weights. The first replica calls `export` with it at times and at the end.
     """
     run, path = _start(pipeline), folder / "denoiser.pt"
     spent_s = _restore(run, path)

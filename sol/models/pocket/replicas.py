@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import distributed, multiprocessing, nn
+from torch import distributed, nn
+from torch.multiprocessing.spawn import spawn
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Replica:
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         distributed.all_reduce(flat)
-        parts = (flat / self.count).split([gradient.numel() for gradient in gradients])
+        parts = torch.split(flat / self.count, [gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
@@ -59,7 +60,8 @@ def run_replicas(count: int, work: Callable[[Replica], None]) -> None:
         work(Replica())
         return
     with tempfile.TemporaryDirectory() as folder:
-        multiprocessing.spawn(_join, (count, Path(folder) / "meeting", work), nprocs=count)
+        meeting = Path(folder) / "meeting"
+        spawn(_join, (count, meeting, work), nprocs=count)  # type: ignore[no-untyped-call]
 
 
 def _join(rank: int, count: int, meeting: Path, work: Callable[[Replica], None]) -> None:

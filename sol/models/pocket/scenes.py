@@ -19,7 +19,7 @@ COLOURS: dict[str, RGB] = {
     "purple": (0.52, 0.12, 0.80),
     "pink": (1.00, 0.38, 0.72),
 }
-"""RGB of each object colour, in [0, 1]; all vivid: the largest less the smallest is 0.5 or more."""
+"""RGB of each object colour, in [0, 1]; all vivid: largest less smallest is 0.5 or more."""
 
 HUES: dict[str, tuple[RGB, RGB]] = {
     "gray": ((0.25, 0.25, 0.25), (0.72, 0.72, 0.72)),
@@ -28,7 +28,7 @@ HUES: dict[str, tuple[RGB, RGB]] = {
     "brown": ((0.24, 0.18, 0.12), (0.68, 0.60, 0.50)),
     "purple": ((0.20, 0.13, 0.26), (0.62, 0.54, 0.70)),
 }
-"""The dark and the light RGB of each background hue; all muted, so that no object is lost in it."""
+"""The dark and the light RGB of each background hue; all muted, so that objects stand out."""
 
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
 

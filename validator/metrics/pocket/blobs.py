@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from sol.models.pocket.scenes import COLOURS
+from sol.validator.metrics.pocket.pictures import Mask, label_regions, widen
 
 Picture = NDArray[np.floating]
 
@@ -57,17 +57,24 @@ def find_blobs(frame: Picture) -> list[Blob]:
         frame: (height, width, 3), RGB in [0, 1].
     """
     nearest, vividness = _classify(frame)
-    labels, n_labels = ndimage.label(vividness > _EDGE)
+    labels, n_labels = label_regions(vividness > _EDGE)
     blobs = []
     for label in range(1, n_labels + 1):
-        inside = labels == label
-        n_pixels = np.bincount(nearest[inside], minlength=len(_NAMES))
-        for index in np.nonzero(n_pixels >= _LEAST_SHARE * inside.sum())[0]:
-            own = inside & (nearest == index)
-            if own.mean() >= _SMALLEST_AREA:
-                whole = inside if n_pixels.max() == n_pixels[index] else own
-                others = (labels > 0) & ~whole | (inside & ~whole)
-                blobs.append(Blob(_NAMES[index], _coverage(frame, int(index), whole, others)))
+        region = labels == label
+        blobs += _split(frame, region, (labels > 0) & ~region, nearest)
+    return blobs
+
+
+def _split(frame: Picture, region: Mask, others: Mask, nearest: NDArray[np.intp]) -> list[Blob]:
+    """One blob for each colour that has a fair share of a region, the whole if there is one."""
+    n_pixels = np.bincount(nearest[region], minlength=len(_NAMES))
+    fair = np.nonzero(n_pixels >= _LEAST_SHARE * region.sum())[0]
+    blobs = []
+    for index in fair:
+        own = region if len(fair) == 1 else region & (nearest == index)
+        if own.mean() >= _SMALLEST_AREA:
+            coverage = _coverage(frame, int(index), own, others | (region & ~own))
+            blobs.append(Blob(_NAMES[index], coverage))
     return blobs
 
 
@@ -79,13 +86,11 @@ def _classify(frame: Picture) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     return nearest, np.asarray(chroma / _PALETTE_CHROMAS[nearest], dtype=np.float32)
 
 
-def _coverage(
-    frame: Picture, index: int, whole: NDArray[np.bool_], others: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """Soft coverage near a blob: where its vividness lies between the surroundings' and its own."""
+def _coverage(frame: Picture, index: int, whole: Mask, others: Mask) -> NDArray[np.float32]:
+    """Soft coverage: where the vividness lies between the surroundings' and the blob's own."""
     vividness = np.ptp(frame, axis=-1) / _PALETTE_CHROMAS[index]
-    near = ndimage.binary_dilation(whole, iterations=_SURROUNDINGS) & ~others
-    around = ndimage.binary_dilation(near, iterations=_SURROUNDINGS) & ~near & ~others
+    near = widen(whole, _SURROUNDINGS) & ~others
+    around = widen(near, _SURROUNDINGS) & ~near & ~others
     ground = float(np.median(vividness[around])) if around.any() else 0.0
     pure = max(float(np.quantile(vividness[whole], 0.75)), _EDGE, ground + 0.1)
     coverage = np.clip((vividness - ground) / (pure - ground), 0.0, 1.0)

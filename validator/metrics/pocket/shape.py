@@ -8,11 +8,11 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from sol.models.pocket.outlines import TURNS, signed_distance
 from sol.models.pocket.scenes import SHAPES
 from sol.validator.metrics.pocket.blobs import Blob
+from sol.validator.metrics.pocket.pictures import sample_at
 
 Array = NDArray[np.float64]
 
@@ -67,8 +67,7 @@ def _cut_out(blob: Blob) -> Array:
     radius = np.sqrt(blob.area / np.pi)
     down, across = _grid() * radius
     places = np.stack([y + down - 0.5, x + across - 0.5])
-    patch = ndimage.map_coordinates(blob.coverage, places, order=1, mode="constant")
-    return np.asarray(patch, dtype=np.float64).ravel()
+    return sample_at(blob.coverage, places).ravel()
 
 
 def _overlap(patches: Array, templates: Array) -> Array:
@@ -81,7 +80,7 @@ def _overlap(patches: Array, templates: Array) -> Array:
 
 
 def _turn(angles: Array, turns: int) -> float:
-    """The total turn by a straight line through the angles, which repeat `turns` times a circle."""
+    """The total turn, by a line through the angles, which repeat `turns` times a circle."""
     if turns == 0 or len(angles) < 2:  # noqa: PLR2004
         return 0.0
     course = np.unwrap(angles, period=2 * np.pi / turns)
