@@ -12,7 +12,7 @@ from sol.models.pocket.denoiser_training import drop_captions, sample_sigma
 from sol.models.pocket.latent_pool import LatentPool, PoolSize, tokenize
 from sol.models.pocket.pacing import Pace, learning_rate_factor
 from sol.models.pocket.replicas import Replica, run_replicas
-from sol.models.pocket.training import train
+from sol.models.pocket.training import Options, train
 from sol.models.pocket.workload import LONG, MAX_SEQUENCE_LENGTH, SHORT
 
 
@@ -75,10 +75,10 @@ def test_replicas_average_gradients_and_follow_the_first(tmp_path):
 def test_training_leaves_weights_and_pictures_and_resumes(tmp_path, monkeypatch):
     monkeypatch.setattr("sol.models.pocket.denoiser_training._POOL_SHORT", PoolSize(4, 8))
     monkeypatch.setattr("sol.models.pocket.denoiser_training._POOL_LONG", PoolSize(2, 4))
-    train(tmp_path, (0.05, 0.1), 0, Replica())
+    train(Options(tmp_path, (0.05, 0.1), 0, "cpu", 4), Replica())
     first = torch.load(tmp_path / "denoiser.pt")
     assert {p.name for p in tmp_path.iterdir()} >= {"weights", "losses.png", "samples.png"}
-    train(tmp_path, (0.05, 0.2), 0, Replica())
+    train(Options(tmp_path, (0.05, 0.2), 0, "cpu", 4), Replica())
     second = torch.load(tmp_path / "denoiser.pt")
     n = len(first["losses"])
     assert second["losses"][:n] == first["losses"]

@@ -18,6 +18,7 @@ def judge(clip_set, damage, only=None):
             pair[1],
             frames,
             damage(frames.copy(), pair, clip_set) if only in (None, pair) else frames,
+            PROFILE.metric_names,
         )
         for pair, frames in clip_set.items()
     ]

@@ -109,11 +109,16 @@ def test_every_colour_and_size_is_read(colour, size):
     assert [(item.colour, item.size) for item in reading.objects] == [(colour, size)]
 
 
-@pytest.mark.parametrize("motion", MOTIONS)
-@pytest.mark.parametrize("shape", SHAPES)
+VISIBLE = [
+    (shape, motion)
+    for shape in SHAPES
+    for motion in MOTIONS
+    if motion != "rotating" or shape not in ("circle", "ring")
+]
+
+
+@pytest.mark.parametrize(("shape", "motion"), VISIBLE)
 def test_every_shape_is_read_in_every_motion(shape, motion):
-    if motion == "rotating" and shape in ("circle", "ring"):
-        pytest.skip("cannot be seen")
     item = read_clip(clip_of(SceneObject(shape, "red", "medium", motion)).frames).objects[0]
     assert (item.shape, item.motion) == (shape, motion)
 

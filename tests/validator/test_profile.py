@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from sol.errors import UnknownNameError
+from sol.models.catalog import default_gate
 from sol.validator.profile import PROFILE_DIR, ProfileError, load_profile, parse_profile
 
 
@@ -17,6 +18,15 @@ def test_every_shipped_profile_loads_under_its_file_name():
     names = [path.stem for path in PROFILE_DIR.glob("*.yaml")]
     assert "near-lossless" in names
     assert [load_profile(name).name for name in names] == names
+
+
+def test_the_pocket_gate_demands_all_that_the_general_one_does_and_more():
+    general, pocket = load_profile(default_gate("ltx")), load_profile(default_gate("pocket"))
+    assert (general.name, pocket.name) == ("near-lossless", "near-lossless-pocket")
+    assert default_gate("pocket-long") == pocket.name
+    assert default_gate("a/folder") == general.name
+    assert set(general.metrics) < set(pocket.metrics)
+    assert general.metric_names < pocket.metric_names
 
 
 def test_a_path_loads_as_well(tmp_path, data):

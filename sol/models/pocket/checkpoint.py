@@ -17,5 +17,5 @@ def find_checkpoint(path: Path) -> dict[str, Any] | None:
     """Reads the checkpoint at `path`; None if there is none yet."""
     if not path.exists():
         return None
-    state: dict[str, Any] = torch.load(path, weights_only=True)
+    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     return state

@@ -15,25 +15,23 @@ from torch import Tensor, nn
 from sol.models.pocket.checkpoint import find_checkpoint, save_checkpoint
 from sol.models.pocket.latent_pool import Batch, LatentPool, PoolSize, tokenize
 from sol.models.pocket.optimizers import LearningRates, Optimizers, find_hidden
-from sol.models.pocket.pacing import Cadence, Pace, learning_rate_factor
-from sol.models.pocket.replicas import Replica
-from sol.models.pocket.single_precision_attention import SinglePrecisionAttention
-from sol.models.pocket.vae_training import Report
+from sol.models.pocket.pacing import Pace, learning_rate_factor
+from sol.models.pocket.setting import Chore, Setting, run_steps
 from sol.models.pocket.workload import LONG, ROPE_INTERPOLATION_SCALE, SHORT, SIGMA_SHIFT
 
 _RATES = LearningRates(hidden=4e-3, other=2e-3)
 _CAPTION_DROPOUT = 0.1
 _UNIFORM_SHARE = 0.25
 _EMA_DECAY = 0.999
-_BATCH_SHORT, _BATCH_LONG = 16, 3
+_LONG_PER_SHORT = 3 / 16
+"""Long clips in a batch: about as many tokens."""
 _POOL_SHORT = PoolSize(start=2048, capacity=16384)
 _POOL_LONG = PoolSize(start=192, capacity=2048)
-_FRESH_SHORT, _FRESH_LONG = 2, 1
-"""New clips at every step of a shape."""
+_FRESH = 1 / 8
+"""New clips a step, as a share of the batch."""
 _LONG_FROM, _LONG_EVERY = 0.6, 4
 _CHECKPOINT_EVERY_S = 180.0
 _EXPORT_EVERY_S = 900.0
-_REPORT_EVERY = 50
 _POOL_STREAM = 3
 
 Export = Callable[[LTXPipeline], None]
@@ -90,61 +88,53 @@ class _Run:
 
 
 def train_denoiser(
-    folder: Path,
-    minutes: float,
-    seed: int,
-    replica: Replica,
-    pipeline: LTXPipeline,
-    export: Export,
-    report: Report,
+    setting: Setting, minutes: float, pipeline: LTXPipeline, export: Export
 ) -> None:
-    """Trains, or resumes from `folder/denoiser.pt`, until `minutes` are used.
+    """Trains, or resumes from `denoiser.pt`, until `minutes` are used.
 
     The caller's pipeline holds a trained autoencoder; its other networks are replaced by the
-    averaged weights. The first replica calls `export` with it at times and at the end.
+    averaged weights. The first process calls `export` with it at times and at the end.
     """
-    run, path = _start(pipeline), folder / "denoiser.pt"
+    run, path = _start(pipeline), setting.folder / "denoiser.pt"
     spent_s = _restore(run, path)
-    stream = [seed, _POOL_STREAM, len(run.losses), replica.rank]
-    feed = _Feed(pipeline, np.random.default_rng(stream))
+    feed = _Feed(pipeline, setting, n_steps=len(run.losses))
     pace = Pace(minutes * 60, spent_s)
-    torch.manual_seed(seed + replica.rank + replica.count * len(run.losses))
-    saving, exporting = Cadence(pace, _CHECKPOINT_EVERY_S), Cadence(pace, _EXPORT_EVERY_S)
-    while (progress := replica.follow(pace.progress())) < 1:
-        batch = feed.draw(len(run.losses), progress)
-        run.losses.append(_train_step(run, batch, progress, replica))
-        if not replica.is_first:
-            continue
-        if len(run.losses) % _REPORT_EVERY == 0:
-            mean = np.mean(run.losses[-_REPORT_EVERY:])
-            report(f"denoiser step {len(run.losses)} loss {mean:.4f} {pace.elapsed_s():.0f} s")
-        if saving.is_due():
-            save_checkpoint(run.state(pace.elapsed_s()), path)
-        if exporting.is_due():
-            _adopt(pipeline, run.average)
-            export(pipeline)
-    if replica.is_first:
+
+    def step(progress: float) -> float:
+        return _train_step(run, feed.draw(len(run.losses), progress), progress, setting)
+
+    def save() -> None:
         save_checkpoint(run.state(pace.elapsed_s()), path)
+
+    def show() -> None:
         _adopt(pipeline, run.average)
         export(pipeline)
+
+    chores = [Chore(_CHECKPOINT_EVERY_S, save), Chore(_EXPORT_EVERY_S, show)]
+    run_steps(setting, pace, run.losses, step, chores)
 
 
 class _Feed:
     """Batches of short clips, and late in the training of long ones in between."""
 
-    def __init__(self, pipeline: LTXPipeline, rng: np.random.Generator) -> None:
+    def __init__(self, pipeline: LTXPipeline, setting: Setting, n_steps: int) -> None:
+        stream = [setting.seed, _POOL_STREAM, n_steps, setting.replica.rank]
+        rng = np.random.default_rng(stream)
         self._short = LatentPool(pipeline, SHORT, rng, _POOL_SHORT)
         self._long = LatentPool(pipeline, LONG, rng, _POOL_LONG)
         self._empty = tokenize(pipeline.tokenizer, [""])
+        self._setting = setting
         self._short.fill()
 
     def draw(self, n_steps: int, progress: float) -> Batch:
         if progress < _LONG_FROM or n_steps % _LONG_EVERY:
-            self._short.add_fresh(_FRESH_SHORT)
-            return drop_captions(self._short.draw(_BATCH_SHORT), self._empty)
+            return self._draw(self._short, share=1.0)
         self._long.fill()
-        self._long.add_fresh(_FRESH_LONG)
-        return drop_captions(self._long.draw(_BATCH_LONG), self._empty)
+        return self._draw(self._long, _LONG_PER_SHORT)
+
+    def _draw(self, pool: LatentPool, share: float) -> Batch:
+        pool.add_fresh(self._setting.part_of_batch(share * _FRESH))
+        return drop_captions(pool.draw(self._setting.part_of_batch(share)), self._empty)
 
 
 def sample_sigma(n_clips: int) -> Tensor:
@@ -169,15 +159,16 @@ def drop_captions(batch: Batch, empty: tuple[Tensor, Tensor]) -> Batch:
     )
 
 
-def _train_step(run: _Run, batch: Batch, progress: float, replica: Replica) -> float:
-    sigma = sample_sigma(len(batch.latents))
+def _train_step(run: _Run, drawn: Batch, progress: float, setting: Setting) -> float:
+    batch = drawn.to(setting.device)
+    sigma = sample_sigma(len(batch.latents)).to(setting.device)
     noise = torch.randn_like(batch.latents)
     noisy = torch.lerp(batch.latents, noise, sigma[:, None, None])
-    with torch.autocast("cpu", torch.bfloat16), SinglePrecisionAttention():
+    with setting.mixed_precision():
         velocity = run.model(noisy, sigma, batch)
     loss = (velocity.float() - (noise - batch.latents)).square().mean()
     loss.backward()
-    replica.average_gradients(run.model)
+    setting.replica.average_gradients(run.model)
     run.optimizer.step(learning_rate_factor(progress))
     _move_average(run)
     return float(loss.detach())

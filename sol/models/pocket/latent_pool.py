@@ -33,6 +33,11 @@ class Batch:
     mask: Tensor
     shape: ClipShape
 
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        latents, ids, mask = (x.to(device) for x in (self.latents, self.token_ids, self.mask))
+        return Batch(latents, ids, mask, self.shape)
+
 
 @dataclass(frozen=True)
 class PoolSize:
@@ -83,15 +88,15 @@ def encode(vae: AutoencoderKLLTXVideo, pixels: Tensor) -> Tensor:
 
     Args:
         vae: a trained autoencoder, its latent statistics set.
-        pixels: (clips, 3, frames, height, width) in [-1, 1].
+        pixels: (clips, 3, frames, height, width) in [-1, 1], on any device.
 
     Returns:
-        (clips, tokens, latent channels), normalised per channel.
+        (clips, tokens, latent channels), normalised per channel, on the CPU.
     """
     with torch.no_grad():
-        latents = vae.encode(pixels).latent_dist.mode()
+        latents = vae.encode(pixels.to(vae.device)).latent_dist.mode()
     normalised = LTXPipeline._normalize_latents(latents, vae.latents_mean, vae.latents_std)
-    packed: Tensor = LTXPipeline._pack_latents(normalised)
+    packed: Tensor = LTXPipeline._pack_latents(normalised).cpu()
     return packed
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-_SHOWN_FRAMES = (0, 4, 8, 12, 16)
+_N_SHOWN_FRAMES = 5
 
 
 def plot_losses(losses: dict[str, list[float]], path: Path, window: int = 25) -> None:
@@ -42,7 +42,8 @@ def plot_samples(
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, video, title in zip(axes.flat, videos, titles, strict=False):
-        axis.imshow(np.concatenate([video[index] for index in _SHOWN_FRAMES], axis=1))
+        shown = np.linspace(0, len(video) - 1, _N_SHOWN_FRAMES).round().astype(int)
+        axis.imshow(np.concatenate(list(video[shown]), axis=1))
         axis.set_title(title, fontsize=7)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,9 +21,25 @@ from sol.models.pocket.plots import plot_losses, plot_samples
 from sol.models.pocket.prompts import held_out_prompts
 from sol.models.pocket.replicas import Replica, run_replicas
 from sol.models.pocket.sampling import generate
+from sol.models.pocket.setting import Setting
 from sol.models.pocket.vae_training import train_vae
 
 _N_SHOWN = 16
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says.
+
+    Attributes:
+        minutes: Budgets of the autoencoder and of the denoiser.
+    """
+
+    out: Path
+    minutes: tuple[float, float]
+    seed: int
+    device: str
+    batch: int
 
 
 def main() -> None:
@@ -32,38 +49,40 @@ def main() -> None:
     parser.add_argument("--minutes-vae", type=float, default=20.0)
     parser.add_argument("--minutes-denoiser", type=float, default=80.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--processes", type=int, default=2, help="one thread each; the batch grows with them"
-    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--batch", type=int, default=16, help="clips a step and process")
+    parser.add_argument("--processes", type=int, help="one thread each; 2 on a CPU, 1 on a GPU")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    minutes = (arguments.minutes_vae, arguments.minutes_denoiser)
-    run_replicas(
-        arguments.processes, functools.partial(train, arguments.out, minutes, arguments.seed)
+    options = Options(
+        out=arguments.out,
+        minutes=(arguments.minutes_vae, arguments.minutes_denoiser),
+        seed=arguments.seed,
+        device=arguments.device,
+        batch=arguments.batch,
     )
+    count = arguments.processes or (2 if options.device == "cpu" else 1)
+    run_replicas(count, functools.partial(train, options))
 
 
-def train(out: Path, minutes: tuple[float, float], seed: int, replica: Replica) -> None:
-    """Trains everything and leaves `weights/`, `losses.png` and `samples.png` in `out`.
-
-    Args:
-        out: Folder of the checkpoints and results.
-        minutes: Budgets of the autoencoder and of the denoiser.
-        seed: Of the weights at the start and of all data.
-        replica: This process among those that train together.
-    """
+def train(options: Options, replica: Replica) -> None:
+    """Trains everything and leaves `weights/`, `losses.png` and `samples.png` in the folder."""
     torch.set_num_threads(1)
-    torch.manual_seed(seed)
-    pipeline = build_pipeline()
-    pipeline.register_modules(vae=train_vae(out, minutes[0], seed, replica, _say))
-    train_denoiser(out, minutes[1], seed, replica, pipeline, functools.partial(_export, out), _say)
+    torch.manual_seed(options.seed)
+    device = torch.device(options.device)
+    setting = Setting(options.out, options.seed, device, options.batch, replica, _say)
+    pipeline = build_pipeline().to(device)
+    pipeline.register_modules(vae=train_vae(setting, options.minutes[0]))
+    train_denoiser(setting, options.minutes[1], pipeline, functools.partial(_export, options.out))
     replica.wait()
 
 
 def _export(out: Path, pipeline: LTXPipeline) -> None:
     """Leaves the weights as they are by now, with pictures of them."""
     export_weights(pipeline, out / "weights")
-    states = {name: torch.load(out / f"{name}.pt") for name in ("vae", "denoiser")}
+    states = {
+        name: torch.load(out / f"{name}.pt", map_location="cpu") for name in ("vae", "denoiser")
+    }
     plot_losses({name: state["losses"] for name, state in states.items()}, out / "losses.png")
     prompts = held_out_prompts(_N_SHOWN)
     plot_samples(list(generate(pipeline, prompts)), prompts, out / "samples.png")

@@ -1,6 +1,7 @@
 """Trains the video autoencoder on fresh clips and measures its latents."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +14,15 @@ from sol.models.pocket.architecture import build_vae
 from sol.models.pocket.checkpoint import find_checkpoint, save_checkpoint
 from sol.models.pocket.clips import Array, sample_clip
 from sol.models.pocket.optimizers import LearningRates, Optimizers, find_hidden
-from sol.models.pocket.pacing import Cadence, Pace, learning_rate_factor
-from sol.models.pocket.replicas import Replica
+from sol.models.pocket.pacing import Pace, learning_rate_factor
+from sol.models.pocket.setting import Chore, Setting, run_steps
 from sol.models.pocket.workload import LONG, SHORT
 
 _RATES = LearningRates(hidden=6e-3, other=2e-3)
 _NOT_HIDDEN = ("encoder.conv_in", "encoder.conv_out", "decoder.conv_out")
-_CROPS, _CROP_PX, _CROP_FRAMES = 6, 32, 9
-_WHOLE_CLIPS = 3
+_CROPS_PER_CLIP, _CROP_PX, _CROP_FRAMES = 6 / 16, 32, 9
+_WHOLE_PER_CLIP, _WHOLE_LONG_PER_CLIP = 3 / 16, 1 / 16
+"""Crops, and whole clips, a step: as fractions of the batch of the setting."""
 _WHOLE_FROM = 0.75
 _LONG_SHARE = 0.25
 _ON_OBJECT = 0.7
@@ -28,10 +30,7 @@ _VIVID = 0.45
 _KL_WEIGHT = 3e-4
 _INITIAL_LOG_VARIANCE = -4.0
 _CHECKPOINT_EVERY_S = 120.0
-_REPORT_EVERY = 100
 _LATENT_STREAM = 1
-
-Report = Callable[[str], None]
 
 
 @dataclass
@@ -57,46 +56,41 @@ def clips_to_pixels(clips: list[Array]) -> Tensor:
     return frames.permute(0, 4, 1, 2, 3).contiguous() * 2 - 1
 
 
-def train_vae(
-    folder: Path, minutes: float, seed: int, replica: Replica, report: Report
-) -> AutoencoderKLLTXVideo:
-    """Trains the autoencoder, or resumes from `folder/vae.pt`, until `minutes` are used.
+def train_vae(setting: Setting, minutes: float) -> AutoencoderKLLTXVideo:
+    """Trains the autoencoder, or resumes from `vae.pt`, until `minutes` are used.
 
     The loss is L1 + 4 MSE + a small KL term. The learning rate follows a cosine over the budget.
 
     Returns:
         the autoencoder, its `latents_mean` and `latents_std` set from clips.
     """
-    torch.manual_seed(seed)
-    run, path = _start(), folder / "vae.pt"
+    torch.manual_seed(setting.seed)
+    run, path = _start(setting), setting.folder / "vae.pt"
     pace = Pace(minutes * 60, _restore(run, path))
-    if replica.follow(pace.progress()) < 1:
-        _train(run, pace, path, seed, replica, report)
-    replica.wait()
+    if setting.replica.follow(pace.progress()) < 1:
+        _train(run, pace, path, setting)
+    setting.replica.wait()
     _restore(run, path)
     return run.vae.eval()
 
 
-def _train(run: _Run, pace: Pace, path: Path, seed: int, replica: Replica, report: Report) -> None:
-    torch.manual_seed(seed + replica.rank + replica.count * len(run.losses))
-    saving = Cadence(pace, _CHECKPOINT_EVERY_S)
-    while (progress := replica.follow(pace.progress())) < 1:
-        rng = np.random.default_rng([seed, len(run.losses), replica.rank])
-        run.losses.append(_train_step(run, _draw_pixels(rng, progress), progress, replica))
-        if not replica.is_first:
-            continue
-        if len(run.losses) % _REPORT_EVERY == 0:
-            mean = np.mean(run.losses[-_REPORT_EVERY:])
-            report(f"vae step {len(run.losses)} loss {mean:.4f} {pace.elapsed_s():.0f} s")
-        if saving.is_due():
-            save_checkpoint(run.state(pace.elapsed_s()), path)
-    if replica.is_first:
-        _set_latent_statistics(run.vae, seed)
+def _train(run: _Run, pace: Pace, path: Path, setting: Setting) -> None:
+    def step(progress: float) -> float:
+        stream = [setting.seed, len(run.losses), setting.replica.rank]
+        pixels = _draw_pixels(np.random.default_rng(stream), setting, progress)
+        return _train_step(run, pixels.to(setting.device), progress, setting)
+
+    def save() -> None:
         save_checkpoint(run.state(pace.elapsed_s()), path)
 
+    run_steps(setting, pace, run.losses, step, [Chore(_CHECKPOINT_EVERY_S, save)])
+    if setting.replica.is_first:
+        _set_latent_statistics(run.vae, setting)
+        save()
 
-def _start() -> _Run:
-    vae = build_vae()
+
+def _start(setting: Setting) -> _Run:
+    vae = build_vae().to(setting.device)
     with torch.no_grad():
         vae.encoder.conv_out.conv.bias[-1] = _INITIAL_LOG_VARIANCE
     return _Run(vae, Optimizers(vae, find_hidden(vae, _NOT_HIDDEN), _RATES), losses=[])
@@ -113,25 +107,27 @@ def _restore(run: _Run, path: Path) -> float:
     return float(state["spent_s"])
 
 
-def _train_step(run: _Run, pixels: Tensor, progress: float, replica: Replica) -> float:
-    with torch.autocast("cpu", torch.bfloat16):
+def _train_step(run: _Run, pixels: Tensor, progress: float, setting: Setting) -> float:
+    with setting.mixed_precision():
         posterior = run.vae.encode(pixels).latent_dist
         decoded = run.vae.decode(posterior.sample()).sample.float()
     error = decoded - pixels
     fidelity = error.abs().mean() + 4 * error.square().mean()
     divergence = posterior.kl().float().sum() / posterior.mean.numel()
     (fidelity + _KL_WEIGHT * divergence).backward()
-    replica.average_gradients(run.vae)
+    setting.replica.average_gradients(run.vae)
     run.optimizer.step(learning_rate_factor(progress))
     return float(fidelity.detach())
 
 
-def _draw_pixels(rng: np.random.Generator, progress: float) -> Tensor:
+def _draw_pixels(rng: np.random.Generator, setting: Setting, progress: float) -> Tensor:
     """Draws crops, most of them on an object, where there is most to learn; later whole clips."""
     shape = LONG if rng.random() < _LONG_SHARE else SHORT
     if progress < _WHOLE_FROM:
-        return clips_to_pixels([_crop(sample_clip(rng, shape).frames, rng) for _ in range(_CROPS)])
-    n_clips = _WHOLE_CLIPS if shape is SHORT else 1
+        n_crops = setting.part_of_batch(_CROPS_PER_CLIP)
+        crops = [_crop(sample_clip(rng, shape).frames, rng) for _ in range(n_crops)]
+        return clips_to_pixels(crops)
+    n_clips = setting.part_of_batch(_WHOLE_PER_CLIP if shape is SHORT else _WHOLE_LONG_PER_CLIP)
     return clips_to_pixels([sample_clip(rng, shape).frames for _ in range(n_clips)])
 
 
@@ -149,14 +145,12 @@ def _crop(frames: Array, rng: np.random.Generator) -> Array:
     return frames[first : first + _CROP_FRAMES, top : top + _CROP_PX, left : left + _CROP_PX]
 
 
-def _set_latent_statistics(vae: AutoencoderKLLTXVideo, seed: int, n_clips: int = 256) -> None:
-    rng = np.random.default_rng([seed, _LATENT_STREAM])
-    with torch.no_grad():
-        latents = torch.cat(
-            [
-                vae.encode(clips_to_pixels([sample_clip(rng).frames])).latent_dist.mode()
-                for _ in range(n_clips)
-            ]
-        )
+@torch.no_grad()
+def _set_latent_statistics(
+    vae: AutoencoderKLLTXVideo, setting: Setting, n_clips: int = 256
+) -> None:
+    rng = np.random.default_rng([setting.seed, _LATENT_STREAM])
+    drawn = (clips_to_pixels([sample_clip(rng).frames]) for _ in range(n_clips))
+    latents = torch.cat([vae.encode(p.to(setting.device)).latent_dist.mode() for p in drawn])
     vae.latents_mean.copy_(latents.mean(dim=(0, 2, 3, 4)))
     vae.latents_std.copy_(latents.std(dim=(0, 2, 3, 4)))
