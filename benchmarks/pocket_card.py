@@ -1,6 +1,6 @@
 """Prints the measured part of the pocket model's card from what `pocket_quality.py` wrote.
 
-    python benchmarks/pocket_card.py benchmarks/results/pocket-quality.json
+python benchmarks/pocket_card.py benchmarks/results/pocket-quality.json
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _by_setting(results: Mapping[str, Any]) -> dict[str, Any]:
 
 def _scores(first: str, by_name: Mapping[str, Mapping[str, float]]) -> str:
     rows = [
-        [name, *(f"{score[key]:.1%}" for key in ATTRIBUTES), f"{score['fit']:.3f}", str(score["n"])]
+        [name, *(f"{score[a]:.1%}" for a in ATTRIBUTES), f"{score['fit']:.3f}", str(score["n"])]
         for name, score in by_name.items()
     ]
     return _table([first, *ATTRIBUTES, "fit", "n"], rows)

@@ -73,6 +73,7 @@ def test_replicas_average_gradients_and_follow_the_first(tmp_path):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")
 def test_training_leaves_weights_and_pictures_and_resumes(tmp_path, monkeypatch):
+    monkeypatch.setattr("sol.models.pocket.training.N_TEXT_STEPS", 3)
     monkeypatch.setattr("sol.models.pocket.denoiser_training._POOL_SHORT", PoolSize(4, 8))
     monkeypatch.setattr("sol.models.pocket.denoiser_training._POOL_LONG", PoolSize(2, 4))
     train(Options(tmp_path, (0.05, 0.1), 0, "cpu", 4), Replica())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from sol.models.pocket.scenes import (
@@ -56,17 +58,38 @@ VOCABULARY: tuple[str, ...] = tuple(
 """Every word that a caption can hold, split at spaces."""
 
 
+@dataclass(frozen=True)
+class Phrase:
+    """Some words of a caption, and what they are about.
+
+    Attributes:
+        about: The index of an object of the scene; None for the background.
+    """
+
+    words: str
+    about: int | None
+
+
 def describe(scene: Scene, rng: np.random.Generator) -> str:
-    """Words a scene; the wording is drawn, and every attribute is named.
+    """Words a scene in one sentence."""
+    return " ".join(phrase.words for phrase in word_scene(scene, rng))
+
+
+def word_scene(scene: Scene, rng: np.random.Generator) -> tuple[Phrase, ...]:
+    """Words a scene, phrase by phrase; the wording is drawn, and every attribute is named.
 
     Only "medium" may go unsaid, so that two different scenes never share a caption.
     """
-    subject = " and ".join(_describe_object(item, rng) for item in scene.objects)
+    subject: list[Phrase] = []
+    for index, item in enumerate(scene.objects):
+        joint = [Phrase("and", None)] if index else []
+        subject += [*joint, Phrase(_describe_object(item, rng), index)]
     ground = _describe_background(scene.background)
-    pan = "" if scene.background.pan == "none" else " " + _describe_pan(scene.background.pan, rng)
+    pans = scene.background.pan != "none"
+    pan = [Phrase(_describe_pan(scene.background.pan, rng), None)] if pans else []
     if rng.random() < _BACKGROUND_FIRST:
-        return f"on {ground} {subject}{pan}"
-    return f"{subject} {_choose(rng, _PREPOSITIONS)} {ground}{pan}"
+        return (Phrase(f"on {ground}", None), *subject, *pan)
+    return (*subject, Phrase(f"{_choose(rng, _PREPOSITIONS)} {ground}", None), *pan)
 
 
 def _describe_object(item: SceneObject, rng: np.random.Generator) -> str:

@@ -1,4 +1,4 @@
-"""Trains the denoiser and the text encoder end to end by flow matching."""
+"""Trains the denoiser by flow matching."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import LTXPipeline
-from torch import Tensor, nn
+from diffusers import LTXPipeline, LTXVideoTransformer3DModel
+from torch import Tensor
 
 from sol.models.pocket.checkpoint import find_checkpoint, save_checkpoint
 from sol.models.pocket.latent_pool import Batch, LatentPool, PoolSize, tokenize
@@ -37,43 +37,43 @@ _POOL_STREAM = 3
 Export = Callable[[LTXPipeline], None]
 
 
-class Conditional(nn.Module):
-    """The two networks trained together, called as `LTXPipeline` calls them."""
+def predict_velocity(
+    transformer: LTXVideoTransformer3DModel,
+    noisy: Tensor,
+    sigma: Tensor,
+    words: Tensor,
+    batch: Batch,
+) -> Tensor:
+    """Predicts `noise - latents` with the denoiser, called as `LTXPipeline` calls it.
 
-    def __init__(self, pipeline: LTXPipeline) -> None:
-        super().__init__()
-        self.text_encoder = pipeline.text_encoder
-        self.transformer = pipeline.transformer
-
-    def forward(self, noisy: Tensor, sigma: Tensor, batch: Batch) -> Tensor:
-        """Predicts the velocity `noise - latents`.
-
-        Args:
-            noisy: (clips, tokens, latent channels).
-            sigma: (clips,) noise level in [0, 1].
-            batch: The captions and the shape; its latents are not looked at.
-        """
-        n_frames, height, width = batch.shape.latent_grid
-        velocity: Tensor = self.transformer(
-            hidden_states=noisy,
-            encoder_hidden_states=self.text_encoder(batch.token_ids)[0],
-            timestep=sigma * 1000,
-            encoder_attention_mask=batch.mask,
-            num_frames=n_frames,
-            height=height,
-            width=width,
-            rope_interpolation_scale=ROPE_INTERPOLATION_SCALE,
-            return_dict=False,
-        )[0]
-        return velocity
+    Args:
+        transformer: The denoiser.
+        noisy: (clips, tokens, latent channels).
+        sigma: (clips,) noise level in [0, 1].
+        words: (clips, MAX_SEQUENCE_LENGTH, text width), the encoded captions.
+        batch: Their mask and the shape; its latents are not looked at.
+    """
+    n_frames, height, width = batch.shape.latent_grid
+    velocity: Tensor = transformer(
+        hidden_states=noisy,
+        encoder_hidden_states=words,
+        timestep=sigma * 1000,
+        encoder_attention_mask=batch.mask,
+        num_frames=n_frames,
+        height=height,
+        width=width,
+        rope_interpolation_scale=ROPE_INTERPOLATION_SCALE,
+        return_dict=False,
+    )[0]
+    return velocity
 
 
 @dataclass
 class _Run:
     """Everything that a checkpoint stores."""
 
-    model: Conditional
-    average: Conditional
+    model: LTXVideoTransformer3DModel
+    average: LTXVideoTransformer3DModel
     optimizer: Optimizers
     losses: list[float]
 
@@ -92,8 +92,8 @@ def train_denoiser(
 ) -> None:
     """Trains, or resumes from `denoiser.pt`, until `minutes` are used.
 
-    The caller's pipeline holds a trained autoencoder; its other networks are replaced by the
-    averaged weights. The first process calls `export` with it at times and at the end.
+    The caller's pipeline holds a trained autoencoder and text encoder; its denoiser is replaced by
+    the averaged weights. The first process calls `export` with it at times and at the end.
     """
     run, path = _start(pipeline), setting.folder / "denoiser.pt"
     spent_s = _restore(run, path)
@@ -101,13 +101,16 @@ def train_denoiser(
     pace = Pace(minutes * 60, spent_s)
 
     def step(progress: float) -> float:
-        return _train_step(run, feed.draw(len(run.losses), progress), progress, setting)
+        batch = feed.draw(len(run.losses), progress).to(setting.device)
+        with torch.no_grad():
+            words = pipeline.text_encoder(batch.token_ids)[0]
+        return _train_step(run, batch, words, progress, setting)
 
     def save() -> None:
         save_checkpoint(run.state(pace.elapsed_s()), path)
 
     def show() -> None:
-        _adopt(pipeline, run.average)
+        pipeline.transformer.load_state_dict(run.average.state_dict())
         export(pipeline)
 
     chores = [Chore(_CHECKPOINT_EVERY_S, save), Chore(_EXPORT_EVERY_S, show)]
@@ -159,15 +162,16 @@ def drop_captions(batch: Batch, empty: tuple[Tensor, Tensor]) -> Batch:
     )
 
 
-def _train_step(run: _Run, drawn: Batch, progress: float, setting: Setting) -> float:
-    batch = drawn.to(setting.device)
+def _train_step(
+    run: _Run, batch: Batch, words: Tensor, progress: float, setting: Setting
+) -> float:
     sigma = sample_sigma(len(batch.latents)).to(setting.device)
     noise = torch.randn_like(batch.latents)
     noisy = torch.lerp(batch.latents, noise, sigma[:, None, None])
     with setting.mixed_precision():
-        velocity = run.model(noisy, sigma, batch)
+        velocity = predict_velocity(run.model, noisy, sigma, words, batch)
     loss = (velocity.float() - (noise - batch.latents)).square().mean()
-    loss.backward()
+    torch.autograd.backward(loss)
     setting.replica.average_gradients(run.model)
     run.optimizer.step(learning_rate_factor(progress))
     _move_average(run)
@@ -183,9 +187,9 @@ def _move_average(run: _Run) -> None:
 
 
 def _start(pipeline: LTXPipeline) -> _Run:
-    model = copy.deepcopy(Conditional(pipeline)).train()
+    model = copy.deepcopy(pipeline.transformer).train()
     average = copy.deepcopy(model).eval().requires_grad_(False)
-    hidden = {name for name in find_hidden(model) if ".transformer_blocks." in name}
+    hidden = {name for name in find_hidden(model) if name.startswith("transformer_blocks.")}
     return _Run(model, average, Optimizers(model, hidden, _RATES), losses=[])
 
 
@@ -199,8 +203,3 @@ def _restore(run: _Run, path: Path) -> float:
     run.optimizer.load_state_dict(state["optimizer"])
     run.losses = state["losses"]
     return float(state["spent_s"])
-
-
-def _adopt(pipeline: LTXPipeline, average: Conditional) -> None:
-    pipeline.text_encoder.load_state_dict(average.text_encoder.state_dict())
-    pipeline.transformer.load_state_dict(average.transformer.state_dict())

@@ -45,8 +45,8 @@ class Optimizers:
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
         for weight, matrix in zip(self._weights, self._matrices, strict=True):
             matrix.grad = None if weight.grad is None else weight.grad.flatten(1)
-        _set_rate(self._muon, self._rates.hidden * factor)
-        _set_rate(self._adamw, self._rates.other * factor)
+        set_rate(self._muon, self._rates.hidden * factor)
+        set_rate(self._adamw, self._rates.other * factor)
         self._muon.step()
         self._adamw.step()
         self._model.zero_grad(set_to_none=True)
@@ -72,6 +72,7 @@ def find_hidden(model: nn.Module, apart_from: tuple[str, ...] = ()) -> set[str]:
     }
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Sets the learning rate of all parameters."""
     for group in optimizer.param_groups:
         group["lr"] = rate

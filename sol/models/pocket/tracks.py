@@ -13,12 +13,12 @@ from sol.models.pocket.scenes import DIRECTIONS, SIZES, Scene, SceneObject
 Array = NDArray[np.float64]
 
 _TRAVEL = (0.25, 0.40)
-_CIRCLE_RADIUS = (0.12, 0.16)
+_CIRCLE_RADIUS = (0.10, 0.14)
 _BOUNCE_HEIGHT = (0.20, 0.30)
 _SCALE_CHANGE = 0.35
 _SPIN_RAD = np.pi
 _EDGE, _GAP = 0.01, 0.02
-_CANDIDATES, _ROUNDS = 256, 16
+_CANDIDATES, _ROUNDS = 1024, 16
 _VIGOUR_OF_TWO, _TIRING = 0.75, 0.96
 """Two objects travel less far than one, and less with every round that found them no room."""
 

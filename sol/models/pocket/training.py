@@ -1,7 +1,7 @@
 """The training command: `python -m sol.models.pocket.training --out DIR`.
 
-Trains the autoencoder, then the denoiser with its text encoder, each for a budget of minutes.
-A second call with the same arguments resumes from the checkpoints in DIR.
+Trains the autoencoder for a budget of minutes, the text encoder for a minute, and the denoiser for
+a budget of minutes. A second call with the same arguments resumes from the checkpoints in DIR.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from sol.models.pocket.prompts import held_out_prompts
 from sol.models.pocket.replicas import Replica, run_replicas
 from sol.models.pocket.sampling import generate
 from sol.models.pocket.setting import Setting
+from sol.models.pocket.text_training import train_text_encoder
 from sol.models.pocket.vae_training import train_vae
 
+N_TEXT_STEPS = 600
 _N_SHOWN = 16
 
 
@@ -73,6 +75,7 @@ def train(options: Options, replica: Replica) -> None:
     setting = Setting(options.out, options.seed, device, options.batch, replica, _say)
     pipeline = build_pipeline().to(device)
     pipeline.register_modules(vae=train_vae(setting, options.minutes[0]))
+    pipeline.register_modules(text_encoder=train_text_encoder(setting, pipeline, N_TEXT_STEPS))
     train_denoiser(setting, options.minutes[1], pipeline, functools.partial(_export, options.out))
     replica.wait()
 
@@ -81,7 +84,8 @@ def _export(out: Path, pipeline: LTXPipeline) -> None:
     """Leaves the weights as they are by now, with pictures of them."""
     export_weights(pipeline, out / "weights")
     states = {
-        name: torch.load(out / f"{name}.pt", map_location="cpu") for name in ("vae", "denoiser")
+        name: torch.load(out / f"{name}.pt", map_location="cpu")
+        for name in ("vae", "text_encoder", "denoiser")
     }
     plot_losses({name: state["losses"] for name, state in states.items()}, out / "losses.png")
     prompts = held_out_prompts(_N_SHOWN)
