@@ -23,12 +23,12 @@ from studio import Studio, load_weights, make_alone, use_one_thread
 
 from sol.measure.fidelity import Frames, psnr
 from sol.measure.hardware import probe, versions
-from sol.models.pocket.clips import Clip, make_clip
-from sol.models.pocket.plots import plot_samples
+from sol.models.pocket.data.clips import Clip, make_clip
+from sol.models.pocket.data.scenes import Scene
 from sol.models.pocket.prompts import held_out_prompts, held_out_scenes
 from sol.models.pocket.sampling import Sampling
-from sol.models.pocket.scenes import Scene
-from sol.models.pocket.vae_training import clips_to_pixels
+from sol.models.pocket.training.autoencoder import clips_to_pixels
+from sol.models.pocket.training.plots import plot_samples
 from sol.models.pocket.workload import GUIDANCE_SCALE, LONG, NUM_STEPS, SHORT, ClipShape
 from sol.validator.metrics.look import sharpness
 from sol.validator.metrics.pocket.reading import read_clip

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from sol.models.pocket.replicas import Replica
+from sol.models.pocket.training.replicas import Replica
 
 
 def average_ranks(folder: Path, replica: Replica) -> None:

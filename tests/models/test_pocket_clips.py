@@ -3,16 +3,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from sol.models.pocket.captions import VOCABULARY, describe
-from sol.models.pocket.clips import Clip, make_clip, sample_clip
-from sol.models.pocket.outlines import reach_of, signed_distance
-from sol.models.pocket.prompts import (
-    calibration_prompts,
-    calibration_scenes,
-    held_out_prompts,
-    held_out_scenes,
-)
-from sol.models.pocket.scenes import (
+from sol.models.pocket.data.captions import VOCABULARY, describe
+from sol.models.pocket.data.clips import Clip, make_clip, sample_clip
+from sol.models.pocket.data.outlines import reach_of, signed_distance
+from sol.models.pocket.data.scenes import (
     COLOURS,
     DIRECTIONS,
     HUES,
@@ -27,7 +21,13 @@ from sol.models.pocket.scenes import (
     is_held_out,
     sample_scene,
 )
-from sol.models.pocket.tracks import draw_tracks
+from sol.models.pocket.data.tracks import draw_tracks
+from sol.models.pocket.prompts import (
+    calibration_prompts,
+    calibration_scenes,
+    held_out_prompts,
+    held_out_scenes,
+)
 from sol.models.pocket.workload import LONG, MAX_SEQUENCE_LENGTH, SHORT
 
 PLAIN = Background("plain", "gray", "dark", "none")
@@ -85,6 +85,12 @@ def test_what_could_not_be_seen_is_not_drawn():
         assert len({item.colour for item in scene.objects}) == len(scene.objects)
         for item in scene.objects:
             assert item.motion != "rotating" or item.shape not in ("circle", "ring")
+
+
+def test_scenes_of_two_have_at_most_one_medium_object():
+    pairs = [scene.objects for scene in draw_scenes(4, 400) if len(scene.objects) > 1]
+    sizes = {tuple(item.size for item in objects) for objects in pairs}
+    assert sizes == {("small", "small"), ("small", "medium"), ("medium", "small")}
 
 
 def test_captions_name_every_attribute_in_known_words():

@@ -7,19 +7,18 @@ from diffusers import LTXPipeline
 from transformers import T5EncoderModel
 
 from sol.models.pocket.architecture import build_pipeline
-from sol.models.pocket.captions import describe, word_scene
-from sol.models.pocket.replicas import Replica
-from sol.models.pocket.scenes import (
+from sol.models.pocket.data.captions import describe, word_scene
+from sol.models.pocket.data.scenes import (
     COLOURS,
     MOTIONS,
     SHAPES,
     Background,
     Scene,
     SceneObject,
-    sample_scene,
 )
-from sol.models.pocket.setting import Setting
-from sol.models.pocket.text_training import draw_lesson, train_text_encoder
+from sol.models.pocket.training.replicas import Replica
+from sol.models.pocket.training.setting import Setting
+from sol.models.pocket.training.text_encoder import draw_lesson, train_text_encoder
 
 
 @pytest.fixture
@@ -77,10 +76,3 @@ def test_the_encoder_learns_to_answer_is_frozen_and_loads_from_its_checkpoint(tm
     again: T5EncoderModel = train(build_pipeline(), 60)
     ids = draw_lesson(pipeline, np.random.default_rng(1), 2).token_ids
     assert torch.equal(encoder(ids)[0], again(ids)[0])
-
-
-def test_scenes_of_two_have_at_most_one_medium_object():
-    rng = np.random.default_rng(0)
-    pairs = [s.objects for s in (sample_scene(rng) for _ in range(400)) if len(s.objects) > 1]
-    sizes = {tuple(item.size for item in objects) for objects in pairs}
-    assert sizes == {("small", "small"), ("small", "medium"), ("medium", "small")}

@@ -8,11 +8,11 @@ from diffusers import LTXPipeline
 from replica_work import average_ranks
 
 from sol.models.pocket.architecture import build_pipeline
-from sol.models.pocket.denoiser_training import drop_captions, sample_sigma
-from sol.models.pocket.latent_pool import LatentPool, PoolSize, tokenize
-from sol.models.pocket.pacing import Pace, learning_rate_factor
-from sol.models.pocket.replicas import Replica, run_replicas
-from sol.models.pocket.training import Options, train
+from sol.models.pocket.training.denoiser import drop_captions, sample_sigma
+from sol.models.pocket.training.latent_pool import LatentPool, PoolSize, tokenize
+from sol.models.pocket.training.pacing import Pace, learning_rate_factor
+from sol.models.pocket.training.replicas import Replica, run_replicas
+from sol.models.pocket.training.run import Options, train
 from sol.models.pocket.workload import LONG, MAX_SEQUENCE_LENGTH, SHORT
 
 
@@ -73,9 +73,9 @@ def test_replicas_average_gradients_and_follow_the_first(tmp_path):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")
 def test_training_leaves_weights_and_pictures_and_resumes(tmp_path, monkeypatch):
-    monkeypatch.setattr("sol.models.pocket.training.N_TEXT_STEPS", 3)
-    monkeypatch.setattr("sol.models.pocket.denoiser_training._POOL_SHORT", PoolSize(4, 8))
-    monkeypatch.setattr("sol.models.pocket.denoiser_training._POOL_LONG", PoolSize(2, 4))
+    monkeypatch.setattr("sol.models.pocket.training.run.N_TEXT_STEPS", 3)
+    monkeypatch.setattr("sol.models.pocket.training.denoiser._POOL_SHORT", PoolSize(4, 8))
+    monkeypatch.setattr("sol.models.pocket.training.denoiser._POOL_LONG", PoolSize(2, 4))
     train(Options(tmp_path, (0.05, 0.1), 0, "cpu", 4), Replica())
     first = torch.load(tmp_path / "denoiser.pt")
     assert {p.name for p in tmp_path.iterdir()} >= {"weights", "losses.png", "samples.png"}

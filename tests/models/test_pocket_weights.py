@@ -6,10 +6,10 @@ import torch
 from diffusers import LTXPipeline
 
 import sol.models.pocket
-from sol.models.pocket.captions import VOCABULARY
-from sol.models.pocket.export import export_weights
+from sol.models.pocket.data.captions import VOCABULARY
 from sol.models.pocket.prompts import calibration_prompts, held_out_prompts, held_out_scenes
 from sol.models.pocket.sampling import Sampling, generate
+from sol.models.pocket.training.export import export_weights
 from sol.models.pocket.workload import LONG
 from sol.validator.metrics.pocket.reading import read_clip
 from sol.validator.metrics.pocket.score import find_hits

@@ -5,9 +5,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from sol.models.pocket.clips import make_clip
-from sol.models.pocket.prompts import held_out_scenes
-from sol.models.pocket.scenes import (
+from sol.models.pocket.data.clips import make_clip
+from sol.models.pocket.data.scenes import (
     COLOURS,
     HUES,
     MOTIONS,
@@ -18,6 +17,7 @@ from sol.models.pocket.scenes import (
     Scene,
     SceneObject,
 )
+from sol.models.pocket.prompts import held_out_scenes
 from sol.models.pocket.workload import LONG
 from sol.validator.metrics.pocket.reading import read_clip
 from sol.validator.metrics.pocket.score import (

@@ -8,7 +8,7 @@ from diffusers import (
 )
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
-from sol.models.pocket.captions import VOCABULARY
+from sol.models.pocket.data.captions import VOCABULARY
 from sol.models.pocket.workload import MAX_SEQUENCE_LENGTH, SIGMA_SHIFT
 
 LATENT_CHANNELS = 16

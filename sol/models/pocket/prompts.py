@@ -7,8 +7,8 @@ from itertools import islice
 
 import numpy as np
 
-from sol.models.pocket.captions import describe
-from sol.models.pocket.scenes import Scene, is_held_out, sample_scene
+from sol.models.pocket.data.captions import describe
+from sol.models.pocket.data.scenes import Scene, is_held_out, sample_scene
 
 _SCENE_SEED = 20_241
 _WORDING_SEED = 7

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sol.models.pocket.scenes import COLOURS
+from sol.models.pocket.data.scenes import COLOURS
 from sol.validator.metrics.pocket.pictures import Mask, label_regions, widen
 
 Picture = NDArray[np.floating]

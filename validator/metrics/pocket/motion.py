@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sol.models.pocket.scenes import DIRECTIONS
+from sol.models.pocket.data.scenes import DIRECTIONS
 
 Array = NDArray[np.float64]
 

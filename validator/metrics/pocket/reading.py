@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sol.measure.fidelity import Frames
-from sol.models.pocket.scenes import SIZES
+from sol.models.pocket.data.scenes import SIZES
 from sol.validator.metrics.pocket.blobs import Blob, find_blobs
 from sol.validator.metrics.pocket.motion import read_motion
 from sol.validator.metrics.pocket.shape import read_shape

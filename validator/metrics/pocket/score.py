@@ -10,7 +10,7 @@ from itertools import permutations
 import numpy as np
 
 from sol.measure.fidelity import Frames
-from sol.models.pocket.scenes import Scene, SceneObject
+from sol.models.pocket.data.scenes import Scene, SceneObject
 from sol.validator.metrics.pocket.reading import ObjectReading, Reading, read_clip
 
 _SAME_PLACE = 0.05

@@ -9,8 +9,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sol.models.pocket.outlines import TURNS, signed_distance
-from sol.models.pocket.scenes import SHAPES
+from sol.models.pocket.data.outlines import TURNS, signed_distance
+from sol.models.pocket.data.scenes import SHAPES
 from sol.validator.metrics.pocket.blobs import Blob
 from sol.validator.metrics.pocket.pictures import sample_at
 

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn.functional import max_pool3d
 
 from sol.models.pocket.architecture import build_vae
-from sol.models.pocket.checkpoint import find_checkpoint, save_checkpoint
-from sol.models.pocket.clips import Array, sample_clip
-from sol.models.pocket.optimizers import LearningRates, Optimizers, find_hidden
-from sol.models.pocket.pacing import Pace, learning_rate_factor
-from sol.models.pocket.setting import Chore, Setting, run_steps
+from sol.models.pocket.data.clips import Array, sample_clip
+from sol.models.pocket.training.checkpoint import find_checkpoint, save_checkpoint
+from sol.models.pocket.training.optimizers import LearningRates, Optimizers, find_hidden
+from sol.models.pocket.training.pacing import Pace, learning_rate_factor
+from sol.models.pocket.training.setting import Chore, Setting, run_steps
 from sol.models.pocket.workload import LONG, SHORT
 
 _RATES = LearningRates(hidden=6e-3, other=2e-3)

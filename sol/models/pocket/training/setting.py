@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sol.models.pocket.pacing import Cadence, Pace
-from sol.models.pocket.replicas import Replica
-from sol.models.pocket.single_precision_attention import SinglePrecisionAttention
+from sol.models.pocket.training.pacing import Cadence, Pace
+from sol.models.pocket.training.replicas import Replica
+from sol.models.pocket.training.single_precision_attention import SinglePrecisionAttention
 
 _REPORT_EVERY = 50
 

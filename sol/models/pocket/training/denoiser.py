@@ -12,11 +12,11 @@ import torch
 from diffusers import LTXPipeline, LTXVideoTransformer3DModel
 from torch import Tensor
 
-from sol.models.pocket.checkpoint import find_checkpoint, save_checkpoint
-from sol.models.pocket.latent_pool import Batch, LatentPool, PoolSize, tokenize
-from sol.models.pocket.optimizers import LearningRates, Optimizers, find_hidden
-from sol.models.pocket.pacing import Pace, learning_rate_factor
-from sol.models.pocket.setting import Chore, Setting, run_steps
+from sol.models.pocket.training.checkpoint import find_checkpoint, save_checkpoint
+from sol.models.pocket.training.latent_pool import Batch, LatentPool, PoolSize, tokenize
+from sol.models.pocket.training.optimizers import LearningRates, Optimizers, find_hidden
+from sol.models.pocket.training.pacing import Pace, learning_rate_factor
+from sol.models.pocket.training.setting import Chore, Setting, run_steps
 from sol.models.pocket.workload import LONG, ROPE_INTERPOLATION_SCALE, SHORT, SIGMA_SHIFT
 
 _RATES = LearningRates(hidden=4e-3, other=2e-3)

@@ -18,12 +18,8 @@ from torch.nn.functional import cross_entropy
 from transformers import T5EncoderModel
 
 from sol.models.pocket.architecture import TEXT_WIDTH
-from sol.models.pocket.captions import word_scene
-from sol.models.pocket.checkpoint import find_checkpoint, save_checkpoint
-from sol.models.pocket.latent_pool import tokenize
-from sol.models.pocket.optimizers import set_rate
-from sol.models.pocket.pacing import learning_rate_factor
-from sol.models.pocket.scenes import (
+from sol.models.pocket.data.captions import word_scene
+from sol.models.pocket.data.scenes import (
     COLOURS,
     HUES,
     MOTIONS,
@@ -38,7 +34,11 @@ from sol.models.pocket.scenes import (
     is_held_out,
     sample_scene,
 )
-from sol.models.pocket.setting import Setting
+from sol.models.pocket.training.checkpoint import find_checkpoint, save_checkpoint
+from sol.models.pocket.training.latent_pool import tokenize
+from sol.models.pocket.training.optimizers import set_rate
+from sol.models.pocket.training.pacing import learning_rate_factor
+from sol.models.pocket.training.setting import Setting
 
 _RATE = 2e-3
 _CAPTIONS_PER_CLIP = 4.0
@@ -143,7 +143,10 @@ def _train(setting: Setting, pipeline: LTXPipeline, n_steps: int) -> list[float]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         losses.append(float(loss.detach()))
-    setting.report(f"text encoder: {share_right(logits, answers):.1%} of the answers are right")
+    if setting.replica.is_first:
+        setting.report(
+            f"text encoder: {share_right(logits, answers):.1%} of the answers are right"
+        )
     return losses
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sol.models.pocket.captions import describe
-from sol.models.pocket.outlines import signed_distance
-from sol.models.pocket.scenes import (
+from sol.models.pocket.data.captions import describe
+from sol.models.pocket.data.outlines import signed_distance
+from sol.models.pocket.data.scenes import (
     COLOURS,
     HUES,
     SHADES,
@@ -19,7 +19,7 @@ from sol.models.pocket.scenes import (
     is_held_out,
     sample_scene,
 )
-from sol.models.pocket.tracks import Track, draw_tracks
+from sol.models.pocket.data.tracks import Track, draw_tracks
 from sol.models.pocket.workload import SHORT, ClipShape
 
 Array = NDArray[np.float32]

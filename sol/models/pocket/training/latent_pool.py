@@ -10,10 +10,10 @@ from diffusers import AutoencoderKLLTXVideo, LTXPipeline
 from torch import Tensor
 from transformers import T5Tokenizer
 
-from sol.models.pocket.captions import describe
-from sol.models.pocket.clips import sample_clip
-from sol.models.pocket.scenes import Scene
-from sol.models.pocket.vae_training import clips_to_pixels
+from sol.models.pocket.data.captions import describe
+from sol.models.pocket.data.clips import sample_clip
+from sol.models.pocket.data.scenes import Scene
+from sol.models.pocket.training.autoencoder import clips_to_pixels
 from sol.models.pocket.workload import MAX_SEQUENCE_LENGTH, ClipShape
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sol.models.pocket.scenes import (
+from sol.models.pocket.data.scenes import (
     COLOURS,
     DIRECTIONS,
     HUES,

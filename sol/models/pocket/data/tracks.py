@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sol.models.pocket.outlines import reach_of
-from sol.models.pocket.scenes import DIRECTIONS, SIZES, Scene, SceneObject
+from sol.models.pocket.data.outlines import reach_of
+from sol.models.pocket.data.scenes import DIRECTIONS, SIZES, Scene, SceneObject
 
 Array = NDArray[np.float64]
 

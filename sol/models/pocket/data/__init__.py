@@ -1,0 +1,1 @@
+"""The pocket model's data: scenes as attributes, their captions, and their clips."""

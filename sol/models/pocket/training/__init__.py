@@ -1,0 +1,1 @@
+"""The pocket model's training, networks apart: autoencoder, text encoder, denoiser."""
