@@ -77,7 +77,9 @@ def _draw_course(
     rest = np.zeros((n_frames, 2))
     steady, upright = np.ones(n_frames), np.zeros(n_frames)
     if item.motion in DIRECTIONS:
-        step = np.asarray(DIRECTIONS[item.motion]) * (extent * rng.uniform(*_TRAVEL))
+        room = 1 - 2 * (reach_of(item.shape, SIZES[item.size]) + _EDGE)
+        travel = min(extent * rng.uniform(*_TRAVEL), room)
+        step = np.asarray(DIRECTIONS[item.motion]) * travel
         return _Course(item, (time - 0.5)[:, None] * step, steady, upright)
     if item.motion == "circling":
         phase = 2 * np.pi * (time + rng.random())
