@@ -10,6 +10,7 @@ from replica_work import average_ranks
 from sol.models.pocket.architecture import build_pipeline
 from sol.models.pocket.training.denoiser import drop_captions, sample_sigma
 from sol.models.pocket.training.latent_pool import LatentPool, PoolSize, tokenize
+from sol.models.pocket.training.matmul_attention import MatmulAttention
 from sol.models.pocket.training.pacing import Pace, learning_rate_factor
 from sol.models.pocket.training.replicas import Replica, run_replicas
 from sol.models.pocket.training.run import Options, train
@@ -54,6 +55,33 @@ def test_the_pool_draws_encoded_clips_with_their_captions(untrained, shape):
     assert batch.latents.shape == (3, np.prod(shape.latent_grid), 16)
     assert batch.token_ids.shape == batch.mask.shape == (3, MAX_SEQUENCE_LENGTH)
     assert batch.shape is shape
+
+
+@pytest.mark.parametrize("mask", [None, "words", "bias"])
+def test_attention_by_products_is_attention(mask):
+    torch.manual_seed(0)
+    masks = {None: None, "words": torch.rand(2, 1, 1, 7) > 0.3, "bias": torch.randn(2, 1, 1, 7)}
+    query, key, value = (torch.randn(2, 4, n, 32, requires_grad=True) for n in (5, 7, 7))
+    attend = functools.partial(
+        torch.nn.functional.scaled_dot_product_attention, query, key, value, masks[mask]
+    )
+    usual = attend()
+    with MatmulAttention():
+        ours = attend()
+    assert ours.dtype == torch.bfloat16
+    torch.testing.assert_close(ours.float(), usual, atol=0.03, rtol=0.0)
+    gradients = [
+        torch.autograd.grad(out.float().square().sum(), (query, key, value))
+        for out in (usual, ours)
+    ]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(other, one, atol=0.03 * float(one.abs().max()), rtol=0.0)
+
+
+def test_attention_by_products_refuses_what_it_cannot():
+    query = torch.randn(1, 1, 3, 8)
+    with MatmulAttention(), pytest.raises(NotImplementedError, match="no dropout, causality"):
+        torch.nn.functional.scaled_dot_product_attention(query, query, query, is_causal=True)
 
 
 def test_some_captions_are_dropped_for_guidance(untrained):

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sol.models.pocket.training.matmul_attention import MatmulAttention
 from sol.models.pocket.training.pacing import Cadence, Pace
 from sol.models.pocket.training.replicas import Replica
-from sol.models.pocket.training.single_precision_attention import SinglePrecisionAttention
 
 _REPORT_EVERY = 50
 
@@ -38,8 +38,8 @@ class Setting:
 
     @contextmanager
     def mixed_precision(self) -> Iterator[None]:
-        """Autocast to bfloat16; on a CPU all but attention, which is slower in it there."""
-        attention = SinglePrecisionAttention() if self.device.type == "cpu" else nullcontext()
+        """Autocast to bfloat16; on a CPU with attention that is faster there."""
+        attention = MatmulAttention() if self.device.type == "cpu" else nullcontext()
         with torch.autocast(self.device.type, torch.bfloat16), attention:
             yield
 
