@@ -12,7 +12,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sol needs Python 3.11 or later: make PYTHON=python3.11")'
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(CONSTRAINED) torch
-	$(CONSTRAINED) -e '.[tune,test]'
+	$(CONSTRAINED) -e '.[tune,train,test]'
 	touch $@
 
 tune: $(INSTALLED)
