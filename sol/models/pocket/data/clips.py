@@ -16,8 +16,7 @@ from sol.models.pocket.data.scenes import (
     Background,
     Scene,
     SceneObject,
-    is_held_out,
-    sample_scene,
+    sample_training_scene,
 )
 from sol.models.pocket.data.tracks import Track, draw_tracks
 from sol.models.pocket.workload import SHORT, ClipShape
@@ -49,10 +48,7 @@ class Clip:
 
 def sample_clip(rng: np.random.Generator, shape: ClipShape = SHORT) -> Clip:
     """Draws a clip that training may see; all randomness comes from `rng`."""
-    scene = sample_scene(rng)
-    while is_held_out(scene):
-        scene = sample_scene(rng)
-    return make_clip(scene, rng, shape)
+    return make_clip(sample_training_scene(rng), rng, shape)
 
 
 def make_clip(scene: Scene, rng: np.random.Generator, shape: ClipShape = SHORT) -> Clip:

@@ -117,6 +117,13 @@ def sample_scene(rng: np.random.Generator) -> Scene:
     return Scene(objects, _sample_background(rng))
 
 
+def sample_training_scene(rng: np.random.Generator) -> Scene:
+    """Draws a scene that training may see."""
+    while is_held_out(scene := sample_scene(rng)):
+        pass
+    return scene
+
+
 def is_held_out(scene: Scene) -> bool:
     """Whether this combination of attributes, one in eight, is kept from all training."""
     digest = hashlib.sha256(repr(astuple(scene)).encode()).digest()

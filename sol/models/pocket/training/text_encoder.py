@@ -31,8 +31,7 @@ from sol.models.pocket.data.scenes import (
     Background,
     Scene,
     SceneObject,
-    is_held_out,
-    sample_scene,
+    sample_training_scene,
 )
 from sol.models.pocket.training.checkpoint import find_checkpoint, save_checkpoint
 from sol.models.pocket.training.latent_pool import tokenize
@@ -95,7 +94,7 @@ def train_text_encoder(setting: Setting, pipeline: LTXPipeline, n_steps: int) ->
 
 def draw_lesson(pipeline: LTXPipeline, rng: np.random.Generator, n_captions: int) -> Lesson:
     """Draws captions of scenes that training may see."""
-    scenes = [_draw_scene(rng) for _ in range(n_captions)]
+    scenes = [sample_training_scene(rng) for _ in range(n_captions)]
     worded = [word_scene(scene, rng) for scene in scenes]
     captions = [" ".join(phrase.words for phrase in phrases) for phrases in worded]
     ids, _ = tokenize(pipeline.tokenizer, captions)
@@ -159,12 +158,6 @@ def share_right(logits: dict[str, Tensor], answers: dict[str, Tensor]) -> float:
     asked = torch.cat([(value != _NOT_ASKED).flatten() for value in answers.values()])
     right = torch.cat([(logits[name].argmax(-1) == answers[name]).flatten() for name in _ANSWERS])
     return float((right & asked).sum() / asked.sum())
-
-
-def _draw_scene(rng: np.random.Generator) -> Scene:
-    while is_held_out(scene := sample_scene(rng)):
-        pass
-    return scene
 
 
 def _attributes(scene: Scene, about: int | None) -> dict[str, Any]:
