@@ -8,9 +8,13 @@ from diffusers import LTXPipeline
 from replica_work import average_ranks
 
 from sol.models.pocket.architecture import build_pipeline
-from sol.models.pocket.training.denoiser import drop_captions, sample_sigma
+from sol.models.pocket.data.clips import sample_clip
+from sol.models.pocket.data.scenes import COLOURS
+from sol.models.pocket.training.autoencoder import clips_to_pixels
+from sol.models.pocket.training.denoiser import drop_captions, sample_sigma, weigh_objects
 from sol.models.pocket.training.latent_pool import LatentPool, PoolSize, tokenize
 from sol.models.pocket.training.matmul_attention import MatmulAttention
+from sol.models.pocket.training.object_mask import mask_objects, share_of_objects
 from sol.models.pocket.training.pacing import Pace, learning_rate_factor
 from sol.models.pocket.training.replicas import Replica, run_replicas
 from sol.models.pocket.training.run import Options, train
@@ -54,7 +58,39 @@ def test_the_pool_draws_encoded_clips_with_their_captions(untrained, shape):
     batch = pool.draw(3)
     assert batch.latents.shape == (3, np.prod(shape.latent_grid), 16)
     assert batch.token_ids.shape == batch.mask.shape == (3, MAX_SEQUENCE_LENGTH)
+    assert batch.on_object.shape == batch.latents.shape[:2]
     assert batch.shape is shape
+
+
+@pytest.mark.parametrize("shape", [SHORT, LONG])
+def test_objects_are_marked_where_they_are_drawn(shape):
+    for seed in range(20):
+        clip = sample_clip(np.random.default_rng(seed), shape)
+        mask = mask_objects(clips_to_pixels([clip.frames]))[0, 0].numpy()
+        for item in clip.scene.objects:
+            painted = np.abs(clip.frames - COLOURS[item.colour]).max(axis=-1) < 0.01
+            assert painted.any()
+            assert mask[painted].all()
+        area = sum(np.pi * track.radius**2 for track in clip.tracks).mean()
+        assert area < mask.mean() < 4 * area
+
+
+def test_tokens_share_in_objects_in_the_order_of_the_latents():
+    pixels = torch.zeros(1, 3, *(SHORT.num_frames, SHORT.height, SHORT.width))
+    pixels[:, 0, 5:9, 16:24, 40:48] = 1.0
+    share = share_of_objects(pixels).unflatten(1, SHORT.latent_grid)[0]
+    assert share[2, 2, 5] == 1.0
+    assert share[2, 2, 6] == pytest.approx(2 / 8)
+    assert share[0].max() == share[1].max() == share[3].max() == 0.0
+
+
+def test_objects_weigh_more_where_noise_lets_one_see_them():
+    on_object = torch.zeros(3, 10)
+    on_object[:, 0] = 1.0
+    weights = weigh_objects(on_object, torch.tensor([0.0, 0.5, 1.0]))[..., 0]
+    assert weights.mean() == pytest.approx(1.0)
+    ratios = weights[:, 0] / weights[:, 1]
+    assert ratios.tolist() == pytest.approx([5.0, 4.0, 1.0])
 
 
 @pytest.mark.parametrize("mask", [None, "words", "bias"])

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLLTXVideo
 from torch import Tensor
-from torch.nn.functional import max_pool3d
 
 from sol.models.pocket.architecture import build_vae
 from sol.models.pocket.data.clips import Array, sample_clip
 from sol.models.pocket.training.checkpoint import find_checkpoint, save_checkpoint
+from sol.models.pocket.training.object_mask import VIVID, mask_objects
 from sol.models.pocket.training.optimizers import LearningRates, Optimizers, find_hidden
 from sol.models.pocket.training.pacing import Pace, learning_rate_factor
 from sol.models.pocket.training.setting import Chore, Setting, run_steps
@@ -27,9 +27,7 @@ _WHOLE_PER_CLIP, _WHOLE_LONG_PER_CLIP = 3 / 16, 1 / 16
 _WHOLE_FROM = 0.75
 _LONG_SHARE = 0.25
 _ON_OBJECT = 0.7
-_VIVID = 0.45
-"""Largest less smallest of RGB: objects are above, backgrounds below."""
-_OBJECT_WEIGHT, _OUTLINE_PX = 3.0, 2
+_OBJECT_WEIGHT = 3.0
 _KL_WEIGHT = 3e-4
 _INITIAL_LOG_VARIANCE = -4.0
 _CHECKPOINT_EVERY_S = 120.0
@@ -126,10 +124,7 @@ def _train_step(run: _Run, pixels: Tensor, progress: float, setting: Setting) ->
 
 def _weigh(pixels: Tensor) -> Tensor:
     """Weights (clips, 1, frames, height, width) of mean 1: more on objects and their outlines."""
-    vivid = (pixels.amax(1, keepdim=True) - pixels.amin(1, keepdim=True) > 2 * _VIVID).float()
-    width = 2 * _OUTLINE_PX + 1
-    near = max_pool3d(vivid, (1, width, width), stride=1, padding=(0, _OUTLINE_PX, _OUTLINE_PX))
-    weight = 1 + (_OBJECT_WEIGHT - 1) * near
+    weight = 1 + (_OBJECT_WEIGHT - 1) * mask_objects(pixels)
     return weight / weight.mean()
 
 
@@ -148,7 +143,7 @@ def _crop(frames: Array, rng: np.random.Generator) -> Array:
     """Cuts a block of space and time around a pixel of an object, or around any pixel."""
     first = rng.integers(len(frames) - _CROP_FRAMES + 1)
     middle = frames[first + _CROP_FRAMES // 2]
-    vivid = middle.max(axis=-1) - middle.min(axis=-1) > _VIVID
+    vivid = middle.max(axis=-1) - middle.min(axis=-1) > VIVID
     rows, columns = np.nonzero(vivid if rng.random() < _ON_OBJECT else np.ones_like(vivid))
     point = rng.integers(len(rows))
     top, left = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from sol.models.pocket.workload import LONG, ROPE_INTERPOLATION_SCALE, SHORT, SI
 _RATES = LearningRates(hidden=4e-3, other=2e-3)
 _CAPTION_DROPOUT = 0.1
 _UNIFORM_SHARE = 0.25
+_OBJECT_WEIGHT = 5.0
 _EMA_DECAY = 0.999
 _LONG_PER_SHORT = 3 / 16
 """Long clips in a batch: about as many tokens."""
@@ -154,12 +155,29 @@ def sample_sigma(n_clips: int) -> Tensor:
 def drop_captions(batch: Batch, empty: tuple[Tensor, Tensor]) -> Batch:
     """Replaces some captions by the empty one, for classifier-free guidance."""
     dropped = (torch.rand(len(batch.latents)) < _CAPTION_DROPOUT)[:, None]
-    return Batch(
-        latents=batch.latents,
+    return replace(
+        batch,
         token_ids=torch.where(dropped, empty[0], batch.token_ids),
         mask=torch.where(dropped, empty[1], batch.mask),
-        shape=batch.shape,
     )
+
+
+def weigh_objects(on_object: Tensor, sigma: Tensor) -> Tensor:
+    """Weights of the loss, of mean 1: more on objects, where the noise lets one see them.
+
+    Outlines are a small part of a picture. At high noise, where an object is not yet placed, a
+    weight on its place would draw the mean of all places towards objects; there it fades out.
+
+    Args:
+        on_object: (clips, tokens) in [0, 1], how much of a token is object or outline.
+        sigma: (clips,) noise level in [0, 1].
+
+    Returns:
+        (clips, tokens, 1).
+    """
+    seen = 1 - sigma.square()
+    weight = 1 + (_OBJECT_WEIGHT - 1) * seen[:, None] * on_object
+    return (weight / weight.mean())[..., None]
 
 
 def _train_step(
@@ -170,7 +188,8 @@ def _train_step(
     noisy = torch.lerp(batch.latents, noise, sigma[:, None, None])
     with setting.mixed_precision():
         velocity = predict_velocity(run.model, noisy, sigma, words, batch)
-    loss = (velocity.float() - (noise - batch.latents)).square().mean()
+    error = velocity.float() - (noise - batch.latents)
+    loss = (error.square() * weigh_objects(batch.on_object, sigma)).mean()
     torch.autograd.backward(loss)
     setting.replica.average_gradients(run.model)
     run.optimizer.step(learning_rate_factor(progress))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import starmap
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from sol.models.pocket.data.captions import describe
 from sol.models.pocket.data.clips import sample_clip
 from sol.models.pocket.data.scenes import Scene
 from sol.models.pocket.training.autoencoder import clips_to_pixels
+from sol.models.pocket.training.object_mask import share_of_objects
 from sol.models.pocket.workload import MAX_SEQUENCE_LENGTH, ClipShape
 
 
@@ -25,18 +27,20 @@ class Batch:
         latents: (clips, tokens, latent channels), unit variance.
         token_ids: (clips, MAX_SEQUENCE_LENGTH), long.
         mask: (clips, MAX_SEQUENCE_LENGTH), True on words.
+        on_object: (clips, tokens) in [0, 1], how much of a token is object or outline.
         shape: Of every clip.
     """
 
     latents: Tensor
     token_ids: Tensor
     mask: Tensor
+    on_object: Tensor
     shape: ClipShape
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        latents, ids, mask = (x.to(device) for x in (self.latents, self.token_ids, self.mask))
-        return Batch(latents, ids, mask, self.shape)
+        tensors = (self.latents, self.token_ids, self.mask, self.on_object)
+        return Batch(*(tensor.to(device) for tensor in tensors), shape=self.shape)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,15 @@ class PoolSize:
 
     start: int
     capacity: int
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One clip: (tokens, latent channels) and (tokens,), see `Batch`."""
+
+    latents: Tensor
+    on_object: Tensor
+    scene: Scene
 
 
 class LatentPool:
@@ -58,7 +71,7 @@ class LatentPool:
         self._shape = shape
         self._rng = rng
         self._size = size
-        self._clips: list[tuple[Tensor, Scene]] = []
+        self._clips: list[_Entry] = []
         self._n_added = 0
 
     def fill(self) -> None:
@@ -69,18 +82,21 @@ class LatentPool:
     def add_fresh(self, n_clips: int) -> None:
         """Renders, encodes and stores new clips."""
         clips = [sample_clip(self._rng, self._shape) for _ in range(n_clips)]
-        latents = encode(self._vae, clips_to_pixels([clip.frames for clip in clips]))
-        for latent, clip in zip(latents, clips, strict=True):
+        pixels = clips_to_pixels([clip.frames for clip in clips])
+        scenes = [clip.scene for clip in clips]
+        parts = zip(encode(self._vae, pixels), share_of_objects(pixels), scenes, strict=True)
+        for entry in starmap(_Entry, parts):
             slot = self._n_added % self._size.capacity
-            self._clips[slot : slot + 1] = [(latent, clip.scene)]
+            self._clips[slot : slot + 1] = [entry]
             self._n_added += 1
 
     def draw(self, n_clips: int) -> Batch:
         """Draws clips, each independently."""
         picked = [self._clips[i] for i in self._rng.integers(len(self._clips), size=n_clips)]
-        captions = [describe(scene, self._rng) for _, scene in picked]
-        ids, mask = tokenize(self._tokenizer, captions)
-        return Batch(torch.stack([latent for latent, _ in picked]), ids, mask, self._shape)
+        ids, mask = tokenize(self._tokenizer, [describe(clip.scene, self._rng) for clip in picked])
+        latents = torch.stack([clip.latents for clip in picked])
+        on_object = torch.stack([clip.on_object for clip in picked])
+        return Batch(latents, ids, mask, on_object, self._shape)
 
 
 def encode(vae: AutoencoderKLLTXVideo, pixels: Tensor) -> Tensor:
