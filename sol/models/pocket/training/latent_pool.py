@@ -39,8 +39,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        tensors = (self.latents, self.token_ids, self.mask, self.on_object)
-        return Batch(*(tensor.to(device) for tensor in tensors), shape=self.shape)
+        latents, ids, mask = (x.to(device) for x in (self.latents, self.token_ids, self.mask))
+        return Batch(latents, ids, mask, self.on_object.to(device), self.shape)
 
 
 @dataclass(frozen=True)
