@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Trains the pocket model.")
     parser.add_argument("--out", type=Path, required=True, help="checkpoints and results")
     parser.add_argument("--minutes-vae", type=float, default=20.0)
-    parser.add_argument("--minutes-denoiser", type=float, default=155.0)
+    parser.add_argument("--minutes-denoiser", type=float, default=158.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--batch", type=int, default=16, help="clips a step and process")

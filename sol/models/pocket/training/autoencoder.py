@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from sol.models.pocket.architecture import build_vae
 from sol.models.pocket.data.clips import Array, sample_clip
-from sol.models.pocket.training.checkpoint import find_checkpoint, save_checkpoint
+from sol.models.pocket.training.checkpoint import TrainingState
 from sol.models.pocket.training.object_mask import VIVID, mask_objects
 from sol.models.pocket.training.optimizers import LearningRates, Optimizers, find_hidden
 from sol.models.pocket.training.pacing import Pace, learning_rate_factor
@@ -34,23 +33,6 @@ _CHECKPOINT_EVERY_S = 120.0
 _LATENT_STREAM = 1
 
 
-@dataclass
-class _Run:
-    """Everything that a checkpoint stores."""
-
-    vae: AutoencoderKLLTXVideo
-    optimizer: Optimizers
-    losses: list[float]
-
-    def state(self, spent_s: float) -> dict[str, object]:
-        return {
-            "vae": self.vae.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "losses": self.losses,
-            "spent_s": spent_s,
-        }
-
-
 def clips_to_pixels(clips: list[Array]) -> Tensor:
     """Stacks clips as the autoencoder takes them: (clips, 3, frames, height, width), [-1, 1]."""
     frames = torch.from_numpy(np.stack(clips))
@@ -67,58 +49,52 @@ def train_vae(setting: Setting, minutes: float) -> AutoencoderKLLTXVideo:
         the autoencoder, its `latents_mean` and `latents_std` set from clips.
     """
     torch.manual_seed(setting.seed)
-    run, path = _start(setting), setting.folder / "vae.pt"
-    pace = Pace(minutes * 60, _restore(run, path))
+    vae, path = _initialise(setting), setting.folder / "vae.pt"
+    run = TrainingState({"vae": vae}, Optimizers(vae, find_hidden(vae, _NOT_HIDDEN), _RATES))
+    pace = Pace(minutes * 60, run.restore(path))
     if setting.replica.follow(pace.progress()) < 1:
-        _train(run, pace, path, setting)
+        _train(vae, run, pace, path, setting)
     setting.replica.wait()
-    _restore(run, path)
-    return run.vae.eval()
+    run.restore(path)
+    return vae.eval()
 
 
-def _train(run: _Run, pace: Pace, path: Path, setting: Setting) -> None:
+def _train(
+    vae: AutoencoderKLLTXVideo, run: TrainingState, pace: Pace, path: Path, setting: Setting
+) -> None:
     def step(progress: float) -> float:
         stream = [setting.seed, len(run.losses), setting.replica.rank]
         pixels = _draw_pixels(np.random.default_rng(stream), setting, progress)
-        return _train_step(run, pixels.to(setting.device), progress, setting)
+        loss = _loss(vae, pixels.to(setting.device), setting)
+        setting.replica.average_gradients(vae)
+        run.optimizer.step(learning_rate_factor(progress))
+        return loss
 
     def save() -> None:
-        save_checkpoint(run.state(pace.elapsed_s()), path)
+        run.save(path, pace.elapsed_s())
 
     run_steps(setting, pace, run.losses, step, [Chore(_CHECKPOINT_EVERY_S, save)])
     if setting.replica.is_first:
-        _set_latent_statistics(run.vae, setting)
+        _set_latent_statistics(vae, setting)
         save()
 
 
-def _start(setting: Setting) -> _Run:
+def _initialise(setting: Setting) -> AutoencoderKLLTXVideo:
     vae = build_vae().to(setting.device)
     with torch.no_grad():
         vae.encoder.conv_out.conv.bias[-1] = _INITIAL_LOG_VARIANCE
-    return _Run(vae, Optimizers(vae, find_hidden(vae, _NOT_HIDDEN), _RATES), losses=[])
+    return vae
 
 
-def _restore(run: _Run, path: Path) -> float:
-    """Loads the checkpoint, if any, into `run`; returns the seconds it had used."""
-    state = find_checkpoint(path)
-    if state is None:
-        return 0.0
-    run.vae.load_state_dict(state["vae"])
-    run.optimizer.load_state_dict(state["optimizer"])
-    run.losses = state["losses"]
-    return float(state["spent_s"])
-
-
-def _train_step(run: _Run, pixels: Tensor, progress: float, setting: Setting) -> float:
+def _loss(vae: AutoencoderKLLTXVideo, pixels: Tensor, setting: Setting) -> float:
+    """Leaves the gradients in the autoencoder; returns how far the decoded pixels are off."""
     with setting.mixed_precision():
-        posterior = run.vae.encode(pixels).latent_dist
-        decoded = run.vae.decode(posterior.sample()).sample.float()
+        posterior = vae.encode(pixels).latent_dist
+        decoded = vae.decode(posterior.sample()).sample.float()
     error = decoded - pixels
     fidelity = ((error.abs() + 4 * error.square()) * _weigh(pixels)).mean()
     divergence = posterior.kl().float().sum() / posterior.mean.numel()
     (fidelity + _KL_WEIGHT * divergence).backward()
-    setting.replica.average_gradients(run.vae)
-    run.optimizer.step(learning_rate_factor(progress))
     return float(fidelity.detach())
 
 

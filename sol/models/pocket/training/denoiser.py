@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import LTXPipeline, LTXVideoTransformer3DModel
 from torch import Tensor
 
-from sol.models.pocket.training.checkpoint import find_checkpoint, save_checkpoint
+from sol.models.pocket.training.checkpoint import TrainingState
 from sol.models.pocket.training.latent_pool import Batch, LatentPool, PoolSize, tokenize
 from sol.models.pocket.training.optimizers import LearningRates, Optimizers, find_hidden
 from sol.models.pocket.training.pacing import Pace, learning_rate_factor
@@ -23,7 +22,8 @@ _RATES = LearningRates(hidden=4e-3, other=2e-3)
 _CAPTION_DROPOUT = 0.1
 _UNIFORM_SHARE = 0.25
 _OBJECT_WEIGHT = 5.0
-_EMA_DECAY = 0.999
+_EMA_DECAY = 0.99
+"""The learning rate's decay averages as well; a longer memory holds weights that lag behind it."""
 _LONG_PER_SHORT = 3 / 16
 """Long clips in a batch: about as many tokens."""
 _POOL_SHORT = PoolSize(start=2048, capacity=16384)
@@ -69,23 +69,13 @@ def predict_velocity(
     return velocity
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Run:
-    """Everything that a checkpoint stores."""
+    """The network that is trained, and the average of its weights."""
 
     model: LTXVideoTransformer3DModel
     average: LTXVideoTransformer3DModel
-    optimizer: Optimizers
-    losses: list[float]
-
-    def state(self, spent_s: float) -> dict[str, object]:
-        return {
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "spent_s": spent_s,
-            "losses": self.losses,
-        }
+    state: TrainingState
 
 
 def train_denoiser(
@@ -97,25 +87,25 @@ def train_denoiser(
     the averaged weights. The first process calls `export` with it at times and at the end.
     """
     run, path = _start(pipeline), setting.folder / "denoiser.pt"
-    spent_s = _restore(run, path)
-    feed = _Feed(pipeline, setting, n_steps=len(run.losses))
+    spent_s, losses = run.state.restore(path), run.state.losses
+    feed = _Feed(pipeline, setting, n_steps=len(losses))
     pace = Pace(minutes * 60, spent_s)
 
     def step(progress: float) -> float:
-        batch = feed.draw(len(run.losses), progress).to(setting.device)
+        batch = feed.draw(len(losses), progress).to(setting.device)
         with torch.no_grad():
             words = pipeline.text_encoder(batch.token_ids)[0]
         return _train_step(run, batch, words, progress, setting)
 
     def save() -> None:
-        save_checkpoint(run.state(pace.elapsed_s()), path)
+        run.state.save(path, pace.elapsed_s())
 
     def show() -> None:
         pipeline.transformer.load_state_dict(run.average.state_dict())
         export(pipeline)
 
     chores = [Chore(_CHECKPOINT_EVERY_S, save), Chore(_EXPORT_EVERY_S, show)]
-    run_steps(setting, pace, run.losses, step, chores)
+    run_steps(setting, pace, losses, step, chores)
 
 
 class _Feed:
@@ -192,14 +182,15 @@ def _train_step(
     loss = (error.square() * weigh_objects(batch.on_object, sigma)).mean()
     torch.autograd.backward(loss)
     setting.replica.average_gradients(run.model)
-    run.optimizer.step(learning_rate_factor(progress))
+    run.state.optimizer.step(learning_rate_factor(progress))
     _move_average(run)
     return float(loss.detach())
 
 
 @torch.no_grad()
 def _move_average(run: _Run) -> None:
-    decay = min(_EMA_DECAY, len(run.losses) / (len(run.losses) + 10))
+    n_steps = len(run.state.losses)
+    decay = min(_EMA_DECAY, n_steps / (n_steps + 10))
     pairs = zip(run.average.parameters(), run.model.parameters(), strict=True)
     for average, current in pairs:
         average.lerp_(current, 1 - decay)
@@ -209,16 +200,5 @@ def _start(pipeline: LTXPipeline) -> _Run:
     model = copy.deepcopy(pipeline.transformer).train()
     average = copy.deepcopy(model).eval().requires_grad_(False)
     hidden = {name for name in find_hidden(model) if name.startswith("transformer_blocks.")}
-    return _Run(model, average, Optimizers(model, hidden, _RATES), losses=[])
-
-
-def _restore(run: _Run, path: Path) -> float:
-    """Loads the checkpoint, if any, into `run`; returns the seconds it had used."""
-    state = find_checkpoint(path)
-    if state is None:
-        return 0.0
-    run.model.load_state_dict(state["model"])
-    run.average.load_state_dict(state["average"])
-    run.optimizer.load_state_dict(state["optimizer"])
-    run.losses = state["losses"]
-    return float(state["spent_s"])
+    networks = {"model": model, "average": average}
+    return _Run(model, average, TrainingState(networks, Optimizers(model, hidden, _RATES)))
