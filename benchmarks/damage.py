@@ -16,7 +16,7 @@ from sol.models.pocket.workload import GUIDANCE_SCALE
 from sol.validator.gate import decide
 from sol.validator.metrics.table import PAIRED_METRICS, VIDEO_METRICS
 from sol.validator.profile import Profile, load_profile
-from sol.validator.records import PairRecord, Probe, compare_pair
+from sol.validator.records import PairRecord, compare_pair
 
 OTHER_SEED = 10_000
 
@@ -77,7 +77,8 @@ def measure_damage(studio: Studio, n_prompts: int) -> dict[str, Finding]:
         },
         **{name: [spoil(frames) for frames in baseline] for name, spoil in SPOILERS.items()},
     }
-    profile = load_profile(default_gate(POCKET.name))
+    # The probes are about a technique's mechanics, and none is installed here.
+    profile = replace(load_profile(default_gate(POCKET.name)), probes=())
     return {name: _judge(profile, baseline, damaged) for name, damaged in planted.items()}
 
 
@@ -92,9 +93,7 @@ def _judge(profile: Profile, baseline: Sequence[Frames], damaged: Sequence[Frame
         compare_pair(prompts[i % len(prompts)], i // len(prompts), a, b, profile.metric_names)
         for i, (a, b) in enumerate(zip(baseline, damaged, strict=True))
     ]
-    # The probes are about a technique's mechanics, and none is installed here.
-    probes = [Probe(name, True, None, None, 0, "not a technique") for name in profile.probes]
-    verdict = decide(profile, records, probes, np.random.default_rng(0))
+    verdict = decide(profile, records, [], np.random.default_rng(0))
     failed = tuple(check.name for check in verdict.checks if not check.passed)
     return Finding(_means(records), verdict.verdict, failed)
 

@@ -34,6 +34,6 @@ def plot_samples(
     for axis, video, title in zip(axes.flat, videos, titles, strict=False):
         shown = np.linspace(0, len(video) - 1, _N_SHOWN_FRAMES).round().astype(int)
         axis.imshow(np.concatenate(list(video[shown]), axis=1))
-        axis.set_title(title, fontsize=7)
+        axis.set_title(title, fontsize=6)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
