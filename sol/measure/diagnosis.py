@@ -43,15 +43,22 @@ def diagnose(
 ) -> Diagnosis:
     """Times the parts of one video and records how its denoiser outputs change.
 
+    The stopwatches cost time and no two runs take equally long, so the parts are shares of the run
+    that they were timed in, of the total of the other: together they never exceed it.
+
     Args:
         run: Makes one video with the pipeline of `roles`; called twice, once for the total and
-            once with the stopwatches on, whose own cost stays out of the total.
+            once with the stopwatches on.
         decoder: Its `decode` method turns latents into frames.
     """
-    start = clock()
-    run()
-    synchronize()
-    total = clock() - start
+
+    def time_run() -> float:
+        start = clock()
+        run()
+        synchronize()
+        return clock() - start
+
+    total_s = time_run()
     outputs: list[torch.Tensor] = []
     watches = {name: _Stopwatch(synchronize, clock) for name in ("denoise", "linear", "text")}
     denoisers = [denoiser.module for denoiser in roles.denoisers]
@@ -63,13 +70,13 @@ def diagnose(
         for module in denoisers:
             hook = module.register_forward_hook(lambda _m, _a, out: outputs.append(out[0].float()))
             stack.callback(hook.remove)
-        run()
+        scale = total_s / time_run()
     return Diagnosis(
-        total_s=total,
-        denoise_s=watches["denoise"].seconds,
-        linear_s=watches["linear"].seconds,
-        decode_s=decode.seconds,
-        text_s=watches["text"].seconds,
+        total_s=total_s,
+        denoise_s=watches["denoise"].seconds * scale,
+        linear_s=watches["linear"].seconds * scale,
+        decode_s=decode.seconds * scale,
+        text_s=watches["text"].seconds * scale,
         output_change=relative_changes(outputs),
     )
 

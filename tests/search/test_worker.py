@@ -87,6 +87,7 @@ def test_the_diagnosis_adds_up(worker):
     assert 0 < diagnosis.linear_s < diagnosis.denoise_s
     assert diagnosis.text_s > 0
     assert diagnosis.decode_s > 0
+    assert diagnosis.denoise_s + diagnosis.text_s + diagnosis.decode_s < diagnosis.total_s
     assert len(diagnosis.output_change) == 7
     assert diagnosis.bound_if_free(0.0) == 1.0
 

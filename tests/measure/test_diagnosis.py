@@ -1,0 +1,89 @@
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from sol.measure.diagnosis import diagnose
+
+
+@dataclass
+class _Machine:
+    """A clock that only work moves, by `pace` seconds a unit of it."""
+
+    now: float = 0.0
+    pace: float = 1.0
+
+    def work(self, units: float) -> None:
+        self.now += units * self.pace
+
+
+class _Module(nn.Module):
+    def __init__(self, machine: _Machine, units: float, inner: nn.Module | None = None) -> None:
+        super().__init__()
+        self.machine, self.units, self.inner = machine, units, inner
+
+    def forward(self) -> tuple[torch.Tensor]:
+        self.machine.work(self.units)
+        if self.inner is not None:
+            self.inner()
+        return (torch.ones(1),)
+
+
+@dataclass
+class _Decoder:
+    machine: _Machine
+
+    def decode(self) -> None:
+        self.machine.work(1)
+
+
+@dataclass
+class _Video:
+    """Three steps of 1 + 2 units, 1 of text and 1 of decoding; each run takes twice the last."""
+
+    machine: _Machine = field(default_factory=_Machine)
+
+    def __post_init__(self) -> None:
+        self.linear = _Module(self.machine, 2)
+        self.denoiser = _Module(self.machine, 1, self.linear)
+        self.text, self.decoder = _Module(self.machine, 1), _Decoder(self.machine)
+
+    def run(self) -> None:
+        self.text()
+        for _ in range(3):
+            self.denoiser()
+        self.decoder.decode()
+        self.machine.pace *= 2
+
+    def diagnose(self):
+        parts = SimpleNamespace(
+            module=self.denoiser, feed_forward=((self.linear,),), attention_projections=()
+        )
+        return diagnose(
+            self.run,
+            SimpleNamespace(denoisers=(parts,)),
+            [self.text],
+            self.decoder,
+            lambda: None,
+            lambda: self.machine.now,
+        )
+
+
+def test_parts_stay_within_the_total_though_the_watched_run_is_slower():
+    diagnosis = _Video().diagnose()
+    assert diagnosis.total_s == 11
+    assert (diagnosis.denoise_s, diagnosis.linear_s) == pytest.approx((9, 6))
+    assert (diagnosis.text_s, diagnosis.decode_s) == pytest.approx((1, 1))
+    assert diagnosis.bound_if_free(diagnosis.denoise_s) == pytest.approx(11 / 2)
+
+
+def test_stopwatches_leave_nothing_behind():
+    video = _Video()
+    video.diagnose()
+    for module in (video.denoiser, video.linear, video.text):
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+    assert "decode" not in vars(video.decoder)
+    assert video.diagnose().output_change == (0.0, 0.0)
