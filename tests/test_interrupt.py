@@ -15,6 +15,13 @@ import pytest
 
 MARK = "SOL_TEST_MARK"
 ENDS_WITHIN_S = 30.0
+# A shell's background jobs ignore Ctrl-C, and so would their children: these tests may run in one.
+MAIN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from sol.cli import main
+main()
+"""
 
 pytestmark = [
     pytest.mark.slow,
@@ -56,22 +63,22 @@ def test_an_interrupted_run_ends_and_keeps_what_was_measured(tmp_path, executor,
         pytest.importorskip("ray")
     mark = uuid.uuid4().hex
     command = ["tune", "--model", "pocket", "--budget", "quick", "--executor", executor]
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from sol.cli import main; main()", *command],
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, *command],
         cwd=tmp_path,
         env={**os.environ, MARK: mark},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    try:
-        wait_for_turn(tmp_path, "baseline", process)
-        time.sleep(3.0)
-        process.send_signal(sent)
-        _, errors = process.communicate(timeout=ENDS_WITHIN_S)
-    finally:
-        process.kill()
+    ) as process:
+        try:
+            wait_for_turn(tmp_path, "baseline", process)
+            time.sleep(3.0)
+            process.send_signal(sent)
+            _, errors = process.communicate(timeout=ENDS_WITHIN_S)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "What was measured stays in" in errors
     assert "Traceback" not in errors
