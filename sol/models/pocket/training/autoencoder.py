@@ -65,7 +65,7 @@ def _train(
     def step(progress: float) -> float:
         stream = [setting.seed, len(run.losses), setting.replica.rank]
         pixels = _draw_pixels(np.random.default_rng(stream), setting, progress)
-        loss = _loss(vae, pixels.to(setting.device), setting)
+        loss = _backpropagate(vae, pixels.to(setting.device), setting)
         setting.replica.average_gradients(vae)
         run.optimizer.step(learning_rate_factor(progress))
         return loss
@@ -86,7 +86,7 @@ def _initialise(setting: Setting) -> AutoencoderKLLTXVideo:
     return vae
 
 
-def _loss(vae: AutoencoderKLLTXVideo, pixels: Tensor, setting: Setting) -> float:
+def _backpropagate(vae: AutoencoderKLLTXVideo, pixels: Tensor, setting: Setting) -> float:
     """Leaves the gradients in the autoencoder; returns how far the decoded pixels are off."""
     with setting.mixed_precision():
         posterior = vae.encode(pixels).latent_dist

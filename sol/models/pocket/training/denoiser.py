@@ -30,7 +30,7 @@ _POOL_SHORT = PoolSize(start=2048, capacity=16384)
 _POOL_LONG = PoolSize(start=192, capacity=2048)
 _FRESH = 1 / 8
 """New clips a step, as a share of the batch."""
-_LONG_FROM, _LONG_EVERY = 0.6, 4
+_LONG_FROM, _LONG_EVERY = 0.75, 4
 _CHECKPOINT_EVERY_S = 180.0
 _EXPORT_EVERY_S = 900.0
 _POOL_STREAM = 3
