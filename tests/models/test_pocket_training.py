@@ -76,7 +76,7 @@ def test_objects_are_marked_where_they_are_drawn(shape):
 
 
 def test_tokens_share_in_objects_in_the_order_of_the_latents():
-    pixels = torch.zeros(1, 3, *(SHORT.num_frames, SHORT.height, SHORT.width))
+    pixels = torch.zeros(1, 3, SHORT.num_frames, SHORT.height, SHORT.width)
     pixels[:, 0, 5:9, 16:24, 40:48] = 1.0
     share = share_of_objects(pixels).unflatten(1, SHORT.latent_grid)[0]
     assert share[2, 2, 5] == 1.0
