@@ -65,3 +65,16 @@ def replace_child(parent: nn.Module, name: str, child: nn.Module) -> Callable[[]
     old = parent.get_submodule(name)
     setattr(parent, name, child)
     return lambda: setattr(parent, name, old)
+
+
+def find_place(root: nn.Module, child: nn.Module) -> tuple[nn.Module, str]:
+    """The parent below `root` that holds `child`, and its name there.
+
+    Raises:
+        LookupError: `child` is not below `root`.
+    """
+    for parent in root.modules():
+        for name, module in parent.named_children():
+            if module is child:
+                return parent, name
+    raise LookupError(f"{type(child).__name__} is not part of {type(root).__name__}.")

@@ -19,6 +19,7 @@ class Clock:
         n_steps: Steps in this video.
         sigma: Noise level of this step, if the scheduler has sigmas.
         branch: Which guidance branch the denoiser is computing; "both" for batched guidance.
+        is_guided: Whether this video is made with classifier-free guidance.
     """
 
     video: int = 0
@@ -26,15 +27,17 @@ class Clock:
     n_steps: int = 0
     sigma: float | None = None
     branch: Branch = "both"
+    is_guided: bool = False
     _on_video: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
-    def begin_video(self, n_steps: int, sigma: float | None) -> None:
+    def begin_video(self, n_steps: int, sigma: float | None, is_guided: bool = False) -> None:
         """Starts a new video and lets every subscriber forget the one before."""
         self.video += 1
         self.step = 0
         self.n_steps = n_steps
         self.sigma = sigma
         self.branch = "both"
+        self.is_guided = is_guided
         for forget in list(self._on_video):
             forget()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,9 @@ class Diagnosis:
         text_s: Seconds of it encoding text.
         output_change: Relative L1 change of the denoiser's output at each step against the
             step before, from step 1 on (length n_steps - 1).
+        part_s: Seconds of the total inside some parts of the denoiser, by name:
+            "self_attention", "cross_attention", "text_projection" (keys and values of the text),
+            "prompt_projection", "rotary_table", "modulation".
     """
 
     total_s: float
@@ -25,6 +29,7 @@ class Diagnosis:
     decode_s: float
     text_s: float
     output_change: tuple[float, ...]
+    part_s: Mapping[str, float] = field(default_factory=dict)
 
     def bound_if_free(self, seconds: float) -> float:
         """Amdahl's bound on the speed-up if `seconds` of the total vanished."""

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 Guidance = Literal["batched", "two_call", "none"]
+"""How a pipeline guides: one call over [unconditional, conditional] along the batch, or a call for
+each branch, the conditional one first; both as diffusers does it."""
 
 
 class Capability(StrEnum):
     """What a technique may need from a pipeline or from the machine it runs on."""
 
     STEP_OUTPUT = "step_output"
+    BLOCK_RESIDUAL = "block_residual"
+    MODULATED_INPUT = "modulated_input"
+    GUIDANCE_BRANCHES = "guidance_branches"
+    SELF_ATTENTION = "self_attention"
+    PROMPT_PROJECTION = "prompt_projection"
+    ROTARY_TABLE = "rotary_table"
+    MODULATION = "modulation"
     TEXT_CROSS_ATTENTION = "text_cross_attention"
     REPEATED_BLOCKS = "repeated_blocks"
     LINEAR_FEED_FORWARD = "linear_feed_forward"
@@ -45,9 +55,17 @@ class DenoiserRoles:
         name: The pipeline's attribute that holds it.
         latents: Name of the forward argument with the noisy latents.
         text: Name of the forward argument with the text states.
-        blocks: The repeated transformer blocks, in order.
+        blocks: The repeated transformer blocks, in order. Each maps its hidden states, a tensor
+            (batch, tokens, width), to new ones of the same shape.
+        hidden: Name of a block's forward argument with the hidden states.
         feed_forward: Linear layers of each block's feed-forward, one tuple a block.
         attention_projections: Linear layers around each block's attentions, one tuple a block.
+        self_attention: The self-attention of each block.
+        modulated_input: (args, kwargs of the first block) -> the input of its self-attention,
+            normalised and modulated by the timestep; None where the family has none.
+        prompt_projection: Modules before the blocks whose output depends on the text alone.
+        rotary: Module that makes the rotary tables from the shape of the latents, if there is one.
+        modulation: Modules before the blocks whose output depends on the timestep alone.
     """
 
     name: str
@@ -58,6 +76,12 @@ class DenoiserRoles:
     cross_attention: tuple[CrossAttention, ...]
     feed_forward: tuple[tuple[nn.Module, ...], ...]
     attention_projections: tuple[tuple[nn.Module, ...], ...]
+    hidden: str
+    self_attention: tuple[nn.Module, ...]
+    modulated_input: Callable[[tuple[Any, ...], Mapping[str, Any]], torch.Tensor] | None
+    prompt_projection: tuple[nn.Module, ...]
+    rotary: nn.Module | None
+    modulation: tuple[nn.Module, ...]
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,14 @@ class Choice:
     options: tuple[str | int | float | bool, ...]
 
 
-Knob = Float | Int | Choice
+@dataclass(frozen=True)
+class Ranked:
+    """A knob whose values stand in order, from the gentlest to the boldest."""
+
+    options: tuple[str | int | float, ...]
+
+
+Knob = Float | Int | Choice | Ranked
 
 
 @dataclass(frozen=True)
@@ -45,10 +52,12 @@ class Space:
     Attributes:
         knobs: Config keys to their ranges; a key `schedule.steps` belongs to the schedule.
         first: Settings worth trying before any sampling, published ones above all.
+        fixed: Settings that every config of this space has: calibrated tables above all.
     """
 
     knobs: Mapping[str, Knob] = field(default_factory=dict)
     first: tuple[Mapping[str, Any], ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def is_at_least_as_bold(space: Space, a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
@@ -60,6 +69,8 @@ def is_at_least_as_bold(space: Space, a: Mapping[str, Any], b: Mapping[str, Any]
 
 
 def _as_bold(knob: Knob, a: Any, b: Any) -> bool:
+    if isinstance(knob, Ranked):
+        return knob.options.index(a) >= knob.options.index(b)
     if isinstance(knob, Choice) or knob.bolder is None:
         return bool(a == b)
     return bool(a >= b) if knob.bolder == "up" else bool(a <= b)

@@ -34,19 +34,31 @@ class Seam(StrEnum):
     """A place in the denoiser or the loop that a technique reads or writes."""
 
     STEP_OUTPUT = "step_output"
+    BLOCK_RESIDUAL = "block_residual"
+    GUIDANCE_BRANCH = "guidance_branch"
+    ATTENTION_OUTPUT = "attention_output"
     TEXT_PROJECTION = "text_projection"
+    PROMPT_PROJECTION = "prompt_projection"
+    ROTARY_TABLE = "rotary_table"
+    MODULATION = "modulation"
     FEED_FORWARD_PRECISION = "feed_forward_precision"
     ATTENTION_PRECISION = "attention_precision"
     COMPILE_REGION = "compile_region"
 
 
 class Phase(IntEnum):
-    """Order of installation: weights first, then what wraps modules, then code, then the loop."""
+    """Order of installation: what comes later wraps what came before.
+
+    Weights, then modules inside blocks, then compiled code, then what stands around whole blocks
+    (outside of compiled code), then what splits a denoiser call, then what leaves one out.
+    """
 
     WEIGHTS = 10
     MODULES = 20
     COMPILE = 30
-    LOOP = 40
+    BLOCKS = 40
+    GUIDANCE = 50
+    LOOP = 60
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,8 @@ class Technique:
         space: What may be searched on a target.
         identity: A config at which it must change nothing, or None where it has no such setting.
         schedulable: The schedule's axes that it obeys ("steps", "layers").
+        saves: Seconds of a video that it could save at most, from the diagnosis; None where only
+            its skill's bound is known.
         summary: One line for `sol skills`.
     """
 
@@ -105,6 +119,7 @@ class Technique:
     reads: frozenset[Seam] = frozenset()
     identity: Mapping[str, Any] | None = None
     schedulable: frozenset[str] = frozenset()
+    saves: Callable[[Diagnosis], float] | None = None
     source: str = ""
 
 

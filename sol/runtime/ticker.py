@@ -21,7 +21,7 @@ def start_ticking(pipeline: Any, denoisers: tuple[Any, ...], clock: Clock) -> Ca
     """Connects `clock` to the pipeline until the returned function is called."""
     scheduler = pipeline.scheduler
     undos = [
-        _wrap(scheduler, "set_timesteps", lambda original: _beginning(scheduler, original, clock)),
+        _wrap(scheduler, "set_timesteps", lambda original: _beginning(pipeline, original, clock)),
         _wrap(scheduler, "step", lambda original: _advancing(scheduler, original, clock)),
     ]
     undos += [
@@ -32,12 +32,16 @@ def start_ticking(pipeline: Any, denoisers: tuple[Any, ...], clock: Clock) -> Ca
     return lambda: undo_all(undos)
 
 
-def _beginning(scheduler: Any, original: Callable[..., Any], clock: Clock) -> Callable[..., Any]:
+def _beginning(pipeline: Any, original: Callable[..., Any], clock: Clock) -> Callable[..., Any]:
+    scheduler = pipeline.scheduler
+
     # wraps() keeps the signature, by which pipelines decide what to pass.
     @functools.wraps(original)
     def set_timesteps(*args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
-        clock.begin_video(len(scheduler.timesteps), _sigma(scheduler, 0))
+        # Every diffusers pipeline with guidance has this property, and has set it by now.
+        is_guided = bool(getattr(pipeline, "do_classifier_free_guidance", False))
+        clock.begin_video(len(scheduler.timesteps), _sigma(scheduler, 0), is_guided)
         return result
 
     return set_timesteps
