@@ -7,7 +7,11 @@ from types import MappingProxyType
 
 from sol.errors import UnknownNameError
 from sol.skills.cache.easycache import EASYCACHE
+from sol.skills.cache.first_block import FIRST_BLOCK
+from sol.skills.cache.magcache import MAGCACHE
+from sol.skills.cache.planned import PLANNED
 from sol.skills.cache.step_mask import STEP_MASK
+from sol.skills.cache.teacache import TEACACHE
 from sol.skills.cache.text_kv import TEXT_KV
 from sol.skills.kernel_fusion.regional_compile import REGIONAL_COMPILE
 from sol.skills.quantization.int8_dynamic import INT8_DYNAMIC
@@ -16,7 +20,17 @@ from sol.technique import Technique
 TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
     {
         technique.name: technique
-        for technique in (EASYCACHE, STEP_MASK, TEXT_KV, INT8_DYNAMIC, REGIONAL_COMPILE)
+        for technique in (
+            PLANNED,
+            EASYCACHE,
+            TEACACHE,
+            MAGCACHE,
+            FIRST_BLOCK,
+            STEP_MASK,
+            TEXT_KV,
+            INT8_DYNAMIC,
+            REGIONAL_COMPILE,
+        )
     }
 )
 

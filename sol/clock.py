@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,34 +17,44 @@ class Clock:
         video: How many videos have begun; 0 before the first.
         step: The denoising step, from 0.
         n_steps: Steps in this video.
-        sigma: Noise level of this step, if the scheduler has sigmas.
         branch: Which guidance branch the denoiser is computing; "both" for batched guidance.
+        sigmas: Noise levels of the video's steps, as far as the scheduler has them.
         is_guided: Whether this video is made with classifier-free guidance.
     """
 
     video: int = 0
     step: int = 0
     n_steps: int = 0
-    sigma: float | None = None
     branch: Branch = "both"
+    sigmas: tuple[float, ...] = ()
     is_guided: bool = False
     _on_video: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
-    def begin_video(self, n_steps: int, sigma: float | None, is_guided: bool = False) -> None:
+    @property
+    def sigma(self) -> float | None:
+        """Noise level of this step, if the scheduler has any."""
+        return self.sigma_at(self.step)
+
+    def sigma_at(self, step: int) -> float | None:
+        """Noise level of a step of this video."""
+        return self.sigmas[step] if step < len(self.sigmas) else None
+
+    def begin_video(
+        self, n_steps: int, sigmas: Sequence[float] = (), is_guided: bool = False
+    ) -> None:
         """Starts a new video and lets every subscriber forget the one before."""
         self.video += 1
         self.step = 0
         self.n_steps = n_steps
-        self.sigma = sigma
+        self.sigmas = tuple(sigmas)
         self.branch = "both"
         self.is_guided = is_guided
         for forget in list(self._on_video):
             forget()
 
-    def advance(self, sigma: float | None) -> None:
+    def advance(self) -> None:
         """Moves to the next denoising step."""
         self.step += 1
-        self.sigma = sigma
 
     def on_video(self, forget: Callable[[], None]) -> Callable[[], None]:
         """Calls `forget` whenever a video begins; returns what ends the subscription."""

@@ -48,6 +48,21 @@ class CrossAttention:
 
 
 @dataclass(frozen=True)
+class PublishedTeaCache:
+    """A published TeaCache calibration.
+
+    Attributes:
+        coefficients: Of its polynomial, degree 4 first.
+        signal: "modulated_input" or "timestep": what it was fitted on.
+        thresholds: Published with it, the gentlest first.
+    """
+
+    coefficients: tuple[float, float, float, float, float]
+    signal: Literal["modulated_input", "timestep"]
+    thresholds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class DenoiserRoles:
     """The parts of one denoiser.
 
@@ -63,6 +78,8 @@ class DenoiserRoles:
         self_attention: The self-attention of each block.
         modulated_input: (args, kwargs of the first block) -> the input of its self-attention,
             normalised and modulated by the timestep; None where the family has none.
+        timestep_embedding: Name of the blocks' forward argument that carries the timestep.
+        published_teacache: Where one was published for exactly this denoiser.
         prompt_projection: Modules before the blocks whose output depends on the text alone.
         rotary: Module that makes the rotary tables from the shape of the latents, if there is one.
         modulation: Modules before the blocks whose output depends on the timestep alone.
@@ -79,9 +96,11 @@ class DenoiserRoles:
     hidden: str
     self_attention: tuple[nn.Module, ...]
     modulated_input: Callable[[tuple[Any, ...], Mapping[str, Any]], torch.Tensor] | None
+    timestep_embedding: str
     prompt_projection: tuple[nn.Module, ...]
     rotary: nn.Module | None
     modulation: tuple[nn.Module, ...]
+    published_teacache: PublishedTeaCache | None = None
 
 
 @dataclass(frozen=True)

@@ -53,11 +53,20 @@ class Space:
         knobs: Config keys to their ranges; a key `schedule.steps` belongs to the schedule.
         first: Settings worth trying before any sampling, published ones above all.
         fixed: Settings that every config of this space has: calibrated tables above all.
+        follows: Settings that follow from the value of a knob: {knob: {value: settings}}.
     """
 
     knobs: Mapping[str, Knob] = field(default_factory=dict)
     first: tuple[Mapping[str, Any], ...] = ()
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    follows: Mapping[str, Mapping[Any, Mapping[str, Any]]] = field(default_factory=dict)
+
+    def complete(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
+        """The whole config for a choice of knobs."""
+        settings = dict(self.fixed)
+        for knob, by_value in self.follows.items():
+            settings.update(by_value.get(knobs[knob], {}))
+        return {**settings, **knobs}
 
 
 def is_at_least_as_bold(space: Space, a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:

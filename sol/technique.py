@@ -84,11 +84,17 @@ class Installed:
 
 @dataclass(frozen=True)
 class SpaceContext:
-    """What a search space may depend on."""
+    """What a search space may depend on.
+
+    Attributes:
+        best_rivals: Of each group of the technique's `rivals`, the config that came closest to
+            the baseline when it was run; empty while that has not been done.
+    """
 
     roles: Roles
     workload: Workload
     diagnosis: Diagnosis
+    best_rivals: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,8 @@ class Technique:
         space: What may be searched on a target.
         identity: A config at which it must change nothing, or None where it has no such setting.
         schedulable: The schedule's axes that it obeys ("steps", "layers").
+        rivals: Groups of configs that the diagnosis cannot rank: before the space is made, each
+            is run on a few prompts. None where the space needs no such help.
         saves: Seconds of a video that it could save at most, from the diagnosis; None where only
             its skill's bound is known.
         summary: One line for `sol skills`.
@@ -119,6 +127,7 @@ class Technique:
     reads: frozenset[Seam] = frozenset()
     identity: Mapping[str, Any] | None = None
     schedulable: frozenset[str] = frozenset()
+    rivals: Callable[[SpaceContext], tuple[tuple[Mapping[str, Any], ...], ...]] | None = None
     saves: Callable[[Diagnosis], float] | None = None
     source: str = ""
 

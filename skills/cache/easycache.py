@@ -9,6 +9,7 @@ as k |x_t - x_{t-1}| / |v_i|; calls are skipped while the sum of it stays below 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -18,29 +19,27 @@ from pydantic import Field
 from sol.clock import Clock
 from sol.roles import Capability, Roles
 from sol.schedule import Schedule
+from sol.skills.cache.distance import mean_abs
+from sol.skills.cache.skip_settings import SkipSettings, StepDecisions
 from sol.skills.cache.step_skip import install_step_skip
 from sol.space import Float, Int, Space
 from sol.target import STRICT
 from sol.technique import Installed, Phase, Seam, SpaceContext, Technique
 
 
-@dataclass(frozen=True)
-class EasyCacheConfig:
+@dataclass(frozen=True, kw_only=True)
+class EasyCacheConfig(SkipSettings):
     """Settings.
 
     Attributes:
         threshold: Accumulated relative output change up to which calls are skipped; 0 skips none.
-        warmup: First steps that are always computed.
-        tail: Last steps that are always computed.
-        max_skips: Longest run of skipped steps.
+        warmup: At least 2: a rate needs two computed calls.
     """
 
     __pydantic_config__ = STRICT
 
     threshold: Annotated[float, Field(ge=0.0, le=10.0)] = 0.05
     warmup: Annotated[int, Field(ge=2)] = 3
-    tail: Annotated[int, Field(ge=0)] = 1
-    max_skips: Annotated[int, Field(ge=1)] = 4
 
 
 @dataclass
@@ -55,64 +54,60 @@ class _Trace:
 
 @dataclass
 class _Criterion:
-    """The skip policy of one denoiser. Decides once a step, on the step's first branch: branches
-    that disagree would have their difference amplified by guidance."""
+    """The skip policy of one denoiser."""
 
     config: EasyCacheConfig
-    schedule: Schedule
-    clock: Clock
+    decisions: StepDecisions
     traces: dict[str, _Trace] = field(default_factory=dict)
     error: float = 0.0
-    run: int = 0
-    decided_step: int = -1
-    decision: bool = False
 
-    def should_skip(self, branch: str, latents: torch.Tensor) -> bool:
+    def should_skip(self, branch: str, signal: torch.Tensor) -> bool:
+        if not self.decisions.is_open(branch):
+            return self.decisions.decide(branch, lambda: False)
         trace = self.traces.setdefault(branch, _Trace())
-        if self.decided_step != self.clock.step:
-            self.decided_step = self.clock.step
-            self.decision = self._decide(trace, latents)
-            self.run = self.run + 1 if self.decision else 0
-        trace.last_input = latents.detach().clone()
-        return self.decision
+        skips = self.decisions.decide(branch, lambda: self._wants_to_skip(trace, signal))
+        trace.last_input = signal.detach().clone()
+        return skips
 
-    def observe(self, branch: str, latents: torch.Tensor, output: torch.Tensor) -> None:
-        trace = self.traces[branch]
-        if trace.computed_input is not None and trace.computed_output is not None:
-            moved = _mean_abs(latents - trace.computed_input)
-            trace.rate = _mean_abs(output - trace.computed_output) / moved if moved > 0 else None
-        trace.computed_input = latents.detach().clone()
-        trace.computed_output = output.detach().clone()
+    def observe(self, branch: str, x: torch.Tensor, y: torch.Tensor) -> None:
         self.error = 0.0
+        trace = self.traces.get(branch)
+        if trace is None:
+            return
+        if trace.computed_input is not None and trace.computed_output is not None:
+            moved = mean_abs(x - trace.computed_input)
+            trace.rate = mean_abs(y - trace.computed_output) / moved if moved > 0 else None
+        trace.computed_input = x.detach().clone()
+        trace.computed_output = y.detach().clone()
 
     def forget(self) -> None:
         self.traces.clear()
-        self.error, self.run, self.decided_step = 0.0, 0, -1
+        self.decisions.forget()
+        self.error = 0.0
 
-    def _decide(self, trace: _Trace, latents: torch.Tensor) -> bool:
-        if not self._is_allowed() or trace.rate is None:
+    def held(self) -> Iterable[torch.Tensor]:
+        for trace in self.traces.values():
+            tensors = (trace.computed_input, trace.computed_output, trace.last_input)
+            yield from (tensor for tensor in tensors if tensor is not None)
+
+    def _wants_to_skip(self, trace: _Trace, latents: torch.Tensor) -> bool:
+        if trace.rate is None or trace.last_input is None or trace.computed_output is None:
             return False
-        if trace.last_input is None or trace.computed_output is None:
-            return False
-        scale = _mean_abs(trace.computed_output)
+        scale = mean_abs(trace.computed_output)
         if scale == 0:
             return False
-        self.error += trace.rate * _mean_abs(latents - trace.last_input) / scale
+        self.error += trace.rate * mean_abs(latents - trace.last_input) / scale
         return self.error < self.config.threshold
-
-    def _is_allowed(self) -> bool:
-        step, n_steps = self.clock.step, self.clock.n_steps
-        return (
-            self.config.warmup <= step < n_steps - self.config.tail
-            and self.run < self.config.max_skips
-            and step in self.schedule.active_steps(n_steps)
-        )
 
 
 def install(roles: Roles, config: EasyCacheConfig, schedule: Schedule, clock: Clock) -> Installed:
     """Puts the criterion in front of every denoiser."""
     return install_step_skip(
-        roles, clock, "sol.easycache", lambda: _Criterion(config, schedule, clock)
+        roles,
+        clock,
+        "sol.easycache",
+        config,
+        lambda: _Criterion(config, StepDecisions(config, schedule, clock)),
     )
 
 
@@ -132,10 +127,6 @@ def space(context: SpaceContext) -> Space:
             {"threshold": 0.025, "warmup": warmup, "max_skips": 4},
         ),
     )
-
-
-def _mean_abs(tensor: torch.Tensor) -> float:
-    return float(tensor.float().abs().mean())
 
 
 EASYCACHE = Technique(

@@ -6,6 +6,7 @@ are masks of this kind (arXiv 2606.23743), and so are cache-dit's step computati
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -14,14 +15,15 @@ from sol.clock import Clock
 from sol.errors import ConfigError
 from sol.roles import Capability, Roles
 from sol.schedule import Schedule, format_range, parse_range
+from sol.skills.cache.skip_settings import ReuseSettings
 from sol.skills.cache.step_skip import install_step_skip
 from sol.space import Choice, Space
 from sol.target import STRICT
 from sol.technique import Installed, Phase, Seam, SpaceContext, Technique
 
 
-@dataclass(frozen=True)
-class StepMaskConfig:
+@dataclass(frozen=True, kw_only=True)
+class StepMaskConfig(ReuseSettings):
     """Settings.
 
     Attributes:
@@ -34,37 +36,47 @@ class StepMaskConfig:
     skip: str = "none"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         Schedule(steps=self.skip)
 
 
 @dataclass
-class _Mask:
-    """The skip policy of one denoiser."""
+class MaskPolicy:
+    """Skips the listed steps of one denoiser."""
 
-    config: StepMaskConfig
+    skip: str
     schedule: Schedule
     clock: Clock
 
-    def should_skip(self, branch: str, latents: torch.Tensor) -> bool:
+    def should_skip(self, branch: str, signal: torch.Tensor) -> bool:
         n_steps = self.clock.n_steps
-        skipped = parse_range(self.config.skip, n_steps)
+        skipped = parse_range(self.skip, n_steps)
         if 0 in skipped:
             raise ConfigError(
-                f"step_mask cannot skip step 0 (skip: {self.config.skip!r}): nothing has been "
-                "computed before it. Start the range at 1 or later."
+                f"Step 0 cannot be skipped (skip: {self.skip!r}): nothing has been computed "
+                "before it. Start the range at 1 or later."
             )
         return self.clock.step in skipped & self.schedule.active_steps(n_steps)
 
-    def observe(self, branch: str, latents: torch.Tensor, output: torch.Tensor) -> None:
+    def observe(self, branch: str, x: torch.Tensor, y: torch.Tensor) -> None:
         pass
 
     def forget(self) -> None:
         pass
 
+    def held(self) -> Iterable[torch.Tensor]:
+        return ()
+
 
 def install(roles: Roles, config: StepMaskConfig, schedule: Schedule, clock: Clock) -> Installed:
     """Puts the mask in front of every denoiser."""
-    return install_step_skip(roles, clock, "sol.step_mask", lambda: _Mask(config, schedule, clock))
+    return install_step_skip(
+        roles,
+        clock,
+        "sol.step_mask",
+        config,
+        lambda: MaskPolicy(config.skip, schedule, clock),
+    )
 
 
 def space(context: SpaceContext) -> Space:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import nn
 
 from sol.diagnosis import Diagnosis
+from sol.measure.redundancy import relative_changes
 from sol.roles import Roles
 
 
@@ -60,12 +60,16 @@ def diagnose(
 
     total_s = time_run()
     outputs: list[torch.Tensor] = []
-    watches = {name: _Stopwatch(synchronize, clock) for name in ("denoise", "linear", "text")}
+    parts = _parts(roles)
+    names = ("denoise", "linear", "text", *parts)
+    watches = {name: _Stopwatch(synchronize, clock) for name in names}
     denoisers = [denoiser.module for denoiser in roles.denoisers]
     with ExitStack() as stack:
         _watch(stack, watches["denoise"], denoisers)
         _watch(stack, watches["linear"], _linears(roles))
         _watch(stack, watches["text"], text_encoders)
+        for name, modules in parts.items():
+            _watch(stack, watches[name], modules)
         decode = _watch_method(stack, decoder, "decode", _Stopwatch(synchronize, clock))
         for module in denoisers:
             hook = module.register_forward_hook(lambda _m, _a, out: outputs.append(out[0].float()))
@@ -78,14 +82,7 @@ def diagnose(
         decode_s=decode.seconds * scale,
         text_s=watches["text"].seconds * scale,
         output_change=relative_changes(outputs),
-    )
-
-
-def relative_changes(outputs: list[torch.Tensor]) -> tuple[float, ...]:
-    """|v_t - v_{t-1}|_1 / |v_{t-1}|_1 for consecutive outputs of equal shape."""
-    return tuple(
-        float((now - before).abs().sum() / before.abs().sum().clamp(min=1e-12))
-        for before, now in pairwise(outputs)
+        part_s={name: watches[name].seconds * scale for name in parts},
     )
 
 
@@ -96,6 +93,23 @@ def _linears(roles: Roles) -> list[nn.Module]:
         for group in (*denoiser.feed_forward, *denoiser.attention_projections)
         for layer in group
     ]
+
+
+def _parts(roles: Roles) -> dict[str, list[nn.Module]]:
+    """Modules by the name of the part that they are, as `Diagnosis.part_s` has it."""
+    parts: dict[str, list[nn.Module]] = {}
+    for denoiser in roles.denoisers:
+        named = {
+            "self_attention": denoiser.self_attention,
+            "cross_attention": [site.module for site in denoiser.cross_attention],
+            "text_projection": [m for site in denoiser.cross_attention for m in site.text_only],
+            "prompt_projection": denoiser.prompt_projection,
+            "rotary_table": [denoiser.rotary] if denoiser.rotary is not None else [],
+            "modulation": denoiser.modulation,
+        }
+        for name, modules in named.items():
+            parts.setdefault(name, []).extend(modules)
+    return parts
 
 
 def _watch(stack: ExitStack, watch: _Stopwatch, modules: Iterable[nn.Module]) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sol.forward_arguments import argument_reader
-from sol.roles import Capability, CrossAttention, DenoiserRoles, Roles
+from sol.roles import Capability, CrossAttention, DenoiserRoles, PublishedTeaCache, Roles
 from sol.target import Workload
 
 
@@ -34,6 +34,8 @@ def describe(pipeline: Any) -> Roles:
                 hidden="hidden_states",
                 self_attention=tuple(block.attn1 for block in blocks),
                 modulated_input=_modulated_input(blocks[0]),
+                timestep_embedding="temb",
+                published_teacache=_published_teacache(transformer.config),
                 prompt_projection=(transformer.caption_projection,),
                 rotary=transformer.rope,
                 modulation=(transformer.time_embed,),
@@ -79,6 +81,17 @@ def _cross_attention(block: Any) -> CrossAttention:
     return CrossAttention(attention, (attention.to_k, attention.norm_k, attention.to_v))
 
 
+def _published_teacache(config: Any) -> PublishedTeaCache | None:
+    """LTX-Video 0.9.1, of the TeaCache repository; for its depth and width alone."""
+    if (config.num_layers, config.num_attention_heads, config.attention_head_dim) != (28, 32, 64):
+        return None
+    return PublishedTeaCache(
+        (2.14700694e1, -1.28016453e1, 2.31279151, 7.92487521e-1, 9.69274326e-3),
+        "modulated_input",
+        (0.03, 0.05),
+    )
+
+
 def _modulated_input(
     block: Any,
 ) -> Callable[[tuple[Any, ...], Mapping[str, Any]], torch.Tensor]:
@@ -92,8 +105,8 @@ def _modulated_input(
             hidden.shape[0], temb.shape[1], block.scale_shift_table.shape[0], -1
         )
         shift, scale = six[:, :, 0], six[:, :, 1]
-        normed: torch.Tensor = block.norm1(hidden)
-        return normed * (1 + scale) + shift
+        result: torch.Tensor = block.norm1(hidden) * (1 + scale) + shift
+        return result
 
     return modulated
 

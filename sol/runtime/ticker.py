@@ -22,7 +22,7 @@ def start_ticking(pipeline: Any, denoisers: tuple[Any, ...], clock: Clock) -> Ca
     scheduler = pipeline.scheduler
     undos = [
         _wrap(scheduler, "set_timesteps", lambda original: _beginning(pipeline, original, clock)),
-        _wrap(scheduler, "step", lambda original: _advancing(scheduler, original, clock)),
+        _wrap(scheduler, "step", lambda original: _advancing(original, clock)),
     ]
     undos += [
         _wrap(denoiser, "cache_context", lambda original: _branching(original, clock))
@@ -41,17 +41,18 @@ def _beginning(pipeline: Any, original: Callable[..., Any], clock: Clock) -> Cal
         result = original(*args, **kwargs)
         # Every diffusers pipeline with guidance has this property, and has set it by now.
         is_guided = bool(getattr(pipeline, "do_classifier_free_guidance", False))
-        clock.begin_video(len(scheduler.timesteps), _sigma(scheduler, 0), is_guided)
+        n_steps = len(scheduler.timesteps)
+        clock.begin_video(n_steps, _sigmas(scheduler, n_steps), is_guided)
         return result
 
     return set_timesteps
 
 
-def _advancing(scheduler: Any, original: Callable[..., Any], clock: Clock) -> Callable[..., Any]:
+def _advancing(original: Callable[..., Any], clock: Clock) -> Callable[..., Any]:
     @functools.wraps(original)
     def step(*args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
-        clock.advance(_sigma(scheduler, clock.step + 1))
+        clock.advance()
         return result
 
     return step
@@ -66,9 +67,10 @@ def _branching(original: Callable[..., Any], clock: Clock) -> Callable[..., Any]
     return cache_context
 
 
-def _sigma(scheduler: Any, step: int) -> float | None:
+def _sigmas(scheduler: Any, n_steps: int) -> tuple[float, ...]:
+    """Read once a video: on a GPU each reading of one would wait for the device."""
     sigmas = getattr(scheduler, "sigmas", None)
-    return None if sigmas is None or step >= len(sigmas) else float(sigmas[step])
+    return () if sigmas is None else tuple(float(sigma) for sigma in sigmas[:n_steps])
 
 
 def _wrap(

@@ -1,0 +1,121 @@
+"""What a skipped call returns: a linear mix of what earlier calls computed.
+
+A call maps x to y (latents to the denoiser's output, or a block's hidden states to those behind
+the last block). Its residual is r = y - x. A skipped call at position p, after computed calls at
+positions p_i, returns
+
+    x + sum_i w_i r_i + s (x - x_last)
+
+Positions are noise levels where the scheduler has them: outputs change smoothly with the noise
+level, while the distance between two steps varies. The weights depend on positions alone, so that
+the same function drives a running pipeline and a planner that only has inner products.
+
+Sources: residual reuse, EasyCache (arXiv 2507.02860); extrapolation, TaylorSeer (arXiv 2503.06923)
+with divided differences in place of equal steps; fitted weights in stages of the trajectory, the
+closed form of LESA's predictors (arXiv 2602.20497).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+
+ReuseKind = Literal["output", "residual", "taylor1", "taylor2", "ridge"]
+RidgeRow = tuple[float, float, float]
+RidgeTable = tuple[RidgeRow, ...]
+
+KINDS: tuple[ReuseKind, ...] = get_args(ReuseKind)
+Megabytes = Annotated[float, Field(gt=0.0)]
+
+_DEPTH = {"output": 1, "residual": 1, "taylor1": 2, "taylor2": 3, "ridge": 3}
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Weights of a prediction.
+
+    Attributes:
+        past: Of the residuals of the last computed calls, the oldest first.
+        shift: Of x - x_last, the way that the input has moved since the last computed call.
+    """
+
+    past: tuple[float, ...]
+    shift: float = 0.0
+
+
+def depth_of(kind: ReuseKind) -> int:
+    """How many computed calls a prediction looks back on."""
+    return _DEPTH[kind]
+
+
+def needs_input(kind: ReuseKind) -> bool:
+    """Whether a prediction needs the input of the last computed call."""
+    return kind in ("output", "ridge")
+
+
+def mix_of(
+    kind: ReuseKind,
+    positions: Sequence[float],
+    now: float,
+    progress: float = 0.0,
+    table: RidgeTable = (),
+) -> Mix:
+    """The weights of a prediction at position `now`.
+
+    Args:
+        positions: Of the computed calls, the oldest first; at least one. Extrapolation falls back
+            to a lower order while there are too few.
+        progress: Share of the video's steps that lie behind, in [0, 1): picks the row of `table`.
+        table: For "ridge", one row of `ridge_terms` weights for each equal stage of a video.
+    """
+    if kind == "output":
+        return Mix((1.0,), -1.0)
+    past = positions[-depth_of(kind) :]
+    if kind == "residual" or len(past) == 1:
+        return Mix((1.0,))
+    if kind == "ridge":
+        row = table[int(progress * len(table))]
+        return _combine(ridge_terms(past, now), row)
+    return _combine(ridge_terms(past, now), (1.0, 1.0, 0.0))
+
+
+def ridge_terms(positions: Sequence[float], now: float) -> tuple[Mix, Mix, Mix]:
+    """What a prediction may add to the last residual: first order, second order, input shift.
+
+    The first two are the terms of Newton's interpolation through the last two and three computed
+    calls, as weights of the residuals; together with the last residual they sum to its value at
+    `now`. A term for which there are too few calls, or which has two at one position, is zero.
+    """
+    n = len(positions)
+    zero = (0.0,) * n
+    first, second = zero, zero
+    if n > 1 and positions[-1] != positions[-2]:
+        rho = (now - positions[-1]) / (positions[-1] - positions[-2])
+        first = (*zero[2:], -rho, rho)
+    if len(set(positions[-_DEPTH["taylor2"] :])) == _DEPTH["taylor2"]:
+        second = _second_order(positions[-3], positions[-2], positions[-1], now)
+    return Mix(first), Mix(second), Mix(zero, 1.0)
+
+
+def _second_order(a: float, b: float, c: float, now: float) -> tuple[float, float, float]:
+    """(now - c)(now - b) r[a, b, c], as weights of r(a), r(b), r(c)."""
+    scale = (now - c) * (now - b)
+    return (
+        scale / ((a - b) * (a - c)),
+        scale / ((b - a) * (b - c)),
+        scale / ((c - a) * (c - b)),
+    )
+
+
+def _combine(terms: tuple[Mix, Mix, Mix], weights: RidgeRow) -> Mix:
+    """The last residual plus the weighted terms."""
+    n = len(terms[0].past)
+    past = tuple(
+        (1.0 if i == n - 1 else 0.0)
+        + sum(w * term.past[i] for w, term in zip(weights, terms, strict=True))
+        for i in range(n)
+    )
+    return Mix(past, weights[2])
