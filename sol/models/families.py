@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sol.errors import NotApplicableError
-from sol.models import ltx
+from sol.models import ltx, sana_video, wan
 from sol.models.machine import machine_capabilities
 from sol.roles import Roles
 from sol.target import Workload
@@ -31,8 +31,19 @@ class Family:
 
 
 _LTX = Family("ltx", ("LTXPipeline",), ltx.describe, ltx.call_arguments)
+_WAN = Family("wan", ("WanPipeline",), wan.describe, wan.call_arguments)
+_SANA_VIDEO = Family(
+    "sana_video", ("SanaVideoPipeline",), sana_video.describe, sana_video.call_arguments
+)
 
-FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in (_LTX,)})
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {family.name: family for family in (_LTX, _WAN, _SANA_VIDEO)}
+)
+
+
+def find_family(class_name: str) -> Family | None:
+    """The family whose adapter describes pipelines of this class, if there is one."""
+    return next((f for f in FAMILIES.values() if class_name in f.pipelines), None)
 
 
 def get_family(pipeline: Any) -> Family:
@@ -42,9 +53,9 @@ def get_family(pipeline: Any) -> Family:
         NotApplicableError: No adapter describes this class.
     """
     class_name = type(pipeline).__name__
-    for family in FAMILIES.values():
-        if class_name in family.pipelines:
-            return family
+    family = find_family(class_name)
+    if family is not None:
+        return family
     known = ", ".join(name for family in FAMILIES.values() for name in family.pipelines)
     raise NotApplicableError(
         f"Sol has no adapter for {class_name}. It knows: {known}. "

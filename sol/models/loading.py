@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,8 @@ from typing import Any, get_args
 import torch
 
 from sol.errors import ModelLoadError, SolError, UnknownNameError
-from sol.models.catalog import CATALOG, LTX, find_entry
-from sol.models.families import get_family
+from sol.models.catalog import CATALOG, FAMILY_WORKLOADS, LTX, find_entry
+from sol.models.families import find_family, get_family
 from sol.target import Dtype, Model, Workload
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -50,10 +51,11 @@ def load_model(
         UnknownNameError: Neither a known short name, a folder, nor a Hub id.
         ModelLoadError: The weights cannot be read; says what to do.
     """
-    workload = default_workload(name)
+    check_model_name(name)
     folder, resolved_revision = _resolve_folder(name, revision)
     device = _resolve_device(device)
     entry = find_entry(name)
+    workload = entry.workload if entry else _family_workload(folder)
     chosen: Any = dtype or ("float32" if device == "cpu" else workload.dtype)
     pipeline = _read_pipeline(folder, _torch_dtype(chosen)).to(device)
     pipeline.set_progress_bar_config(disable=True)
@@ -83,12 +85,32 @@ def check_model_name(name: str) -> None:
 def default_workload(name: str) -> Workload:
     """How the model called `name` is used unless told otherwise; nothing is loaded.
 
+    The family of a Hub id that is not in the catalog is known once it has been fetched; until
+    then, LTX-Video's workload stands for it.
+
     Raises:
         UnknownNameError: See `check_model_name`.
     """
     check_model_name(name)
     entry = find_entry(name)
-    return entry.workload if entry else LTX.workload
+    return entry.workload if entry else _family_workload(Path(name))
+
+
+def _family_workload(folder: Path) -> Workload:
+    """The workload of the family that the folder's index names.
+
+    A folder that names none is refused where its pipeline is read, with the reason.
+    """
+    family = find_family(_pipeline_class(folder))
+    return FAMILY_WORKLOADS[family.name] if family else LTX.workload
+
+
+def _pipeline_class(folder: Path) -> str:
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(index.get("_class_name", "")) if isinstance(index, dict) else ""
 
 
 def digest_weights(folder: Path) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
 
 from sol.forward_arguments import argument_reader
-from sol.roles import Capability, CrossAttention, DenoiserRoles, Roles
+from sol.models.block_parts import describe_cross_attention, find_linears
+from sol.roles import Capability, DenoiserRoles, Roles
 from sol.target import Workload
 
 
@@ -26,10 +26,10 @@ def describe(pipeline: Any) -> Roles:
                 latents="hidden_states",
                 text="encoder_hidden_states",
                 blocks=blocks,
-                cross_attention=tuple(_cross_attention(block) for block in blocks),
-                feed_forward=tuple(_linears(block.ff) for block in blocks),
+                cross_attention=tuple(describe_cross_attention(block.attn2) for block in blocks),
+                feed_forward=tuple(find_linears(block.ff) for block in blocks),
                 attention_projections=tuple(
-                    _linears(block.attn1) + _linears(block.attn2) for block in blocks
+                    find_linears(block.attn1, block.attn2) for block in blocks
                 ),
                 hidden="hidden_states",
                 self_attention=tuple(block.attn1 for block in blocks),
@@ -72,13 +72,6 @@ def call_arguments(workload: Workload) -> Mapping[str, Any]:
     }
 
 
-def _cross_attention(block: Any) -> CrossAttention:
-    attention = block.attn2
-    # norm_k sees the output of to_k, rotary embedding is not applied to text: all three depend
-    # on the text alone.
-    return CrossAttention(attention, (attention.to_k, attention.norm_k, attention.to_v))
-
-
 def _modulated_input(
     block: Any,
 ) -> Callable[[tuple[Any, ...], Mapping[str, Any]], torch.Tensor]:
@@ -96,7 +89,3 @@ def _modulated_input(
         return normed * (1 + scale) + shift
 
     return modulated
-
-
-def _linears(module: nn.Module) -> tuple[nn.Module, ...]:
-    return tuple(child for child in module.modules() if isinstance(child, nn.Linear))
