@@ -22,16 +22,19 @@ class Family:
         pipelines: Class names of diffusers pipelines that it describes.
         describe: Finds the roles; machine capabilities are added by `describe_roles`.
         call_arguments: The pipeline's keyword arguments for a workload.
+        packages: Packages beyond Sol's own that diffusers needs to load it.
     """
 
     name: str
     pipelines: tuple[str, ...]
     describe: Callable[[Any], Roles]
     call_arguments: Callable[[Workload], Mapping[str, Any]]
+    packages: tuple[str, ...] = ()
 
 
 _LTX = Family("ltx", ("LTXPipeline",), ltx.describe, ltx.call_arguments)
-_WAN = Family("wan", ("WanPipeline",), wan.describe, wan.call_arguments)
+# diffusers keeps some layers of Wan in float32, and can read such a model with accelerate only.
+_WAN = Family("wan", ("WanPipeline",), wan.describe, wan.call_arguments, ("accelerate",))
 _SANA_VIDEO = Family(
     "sana_video", ("SanaVideoPipeline",), sana_video.describe, sana_video.call_arguments
 )
@@ -41,21 +44,24 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
 )
 
 
-def find_family(class_name: str) -> Family | None:
-    """The family whose adapter describes pipelines of this class, if there is one."""
-    return next((f for f in FAMILIES.values() if class_name in f.pipelines), None)
-
-
 def get_family(pipeline: Any) -> Family:
     """The family of a pipeline, by its class.
 
     Raises:
         NotApplicableError: No adapter describes this class.
     """
-    class_name = type(pipeline).__name__
-    family = find_family(class_name)
-    if family is not None:
-        return family
+    return get_family_of_class(type(pipeline).__name__)
+
+
+def get_family_of_class(class_name: str) -> Family:
+    """The family whose adapter describes pipelines of this class.
+
+    Raises:
+        NotApplicableError: No adapter describes it.
+    """
+    for family in FAMILIES.values():
+        if class_name in family.pipelines:
+            return family
     known = ", ".join(name for family in FAMILIES.values() for name in family.pipelines)
     raise NotApplicableError(
         f"Sol has no adapter for {class_name}. It knows: {known}. "
