@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from sol.roles import CrossAttention
@@ -24,3 +25,19 @@ def describe_cross_attention(attention: Any) -> CrossAttention:
     """
     parts = (attention.to_k, attention.norm_k, attention.to_v)
     return CrossAttention(attention, tuple(part for part in parts if part is not None))
+
+
+def modulate(block: Any, hidden: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+    """norm1(hidden) * (1 + scale) + shift, with rows 0 and 1 of the block's six modulations.
+
+    Args:
+        hidden: (batch, tokens, width).
+        embedding: The timestep's, (batch, 1 or tokens, 6 * width); the block's table is added.
+    """
+    table = block.scale_shift_table
+    six = table[None, None] + embedding.reshape(
+        hidden.shape[0], embedding.shape[1], table.shape[0], -1
+    )
+    shift, scale = six[:, :, 0], six[:, :, 1]
+    modulated: torch.Tensor = block.norm1(hidden) * (1 + scale) + shift
+    return modulated

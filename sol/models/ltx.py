@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from sol.forward_arguments import argument_reader
-from sol.models.block_parts import describe_cross_attention, find_linears
+from sol.models.block_parts import describe_cross_attention, find_linears, modulate
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.target import Workload
 
@@ -75,17 +75,6 @@ def call_arguments(workload: Workload) -> Mapping[str, Any]:
 def _modulated_input(
     block: Any,
 ) -> Callable[[tuple[Any, ...], Mapping[str, Any]], torch.Tensor]:
-    """norm1(hidden) * (1 + scale) + shift, with rows 0 and 1 of the block's six modulations."""
     read_hidden = argument_reader(block, "hidden_states")
     read_temb = argument_reader(block, "temb")
-
-    def modulated(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
-        hidden, temb = read_hidden(args, kwargs), read_temb(args, kwargs)
-        six = block.scale_shift_table[None, None] + temb.reshape(
-            hidden.shape[0], temb.shape[1], block.scale_shift_table.shape[0], -1
-        )
-        shift, scale = six[:, :, 0], six[:, :, 1]
-        normed: torch.Tensor = block.norm1(hidden)
-        return normed * (1 + scale) + shift
-
-    return modulated
+    return lambda args, kwargs: modulate(block, read_hidden(args, kwargs), read_temb(args, kwargs))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from sol.forward_arguments import argument_reader
-from sol.models.block_parts import describe_cross_attention, find_linears
+from sol.models.block_parts import describe_cross_attention, find_linears, modulate
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.target import Workload
 
@@ -83,18 +83,12 @@ def _denoiser(transformer: Any) -> DenoiserRoles:
 def _modulated_input(
     block: Any,
 ) -> Callable[[tuple[Any, ...], Mapping[str, Any]], torch.Tensor]:
-    """norm1(hidden) * (1 + scale) + shift, with rows 0 and 1 of the block's six modulations."""
     read_hidden = argument_reader(block, "hidden_states")
-    # The block's `timestep` is its embedding: (batch, 1, 6 * width).
+    # What the block calls `timestep` is its embedding.
     read_timestep = argument_reader(block, "timestep")
 
     def modulated(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
-        hidden, timestep = read_hidden(args, kwargs), read_timestep(args, kwargs)
-        six = block.scale_shift_table[None, None] + timestep.reshape(
-            hidden.shape[0], timestep.shape[1], block.scale_shift_table.shape[0], -1
-        )
-        shift, scale = six[:, :, 0], six[:, :, 1]
-        normed: torch.Tensor = block.norm1(hidden)
-        return (normed * (1 + scale) + shift).to(hidden.dtype)
+        hidden = read_hidden(args, kwargs)
+        return modulate(block, hidden, read_timestep(args, kwargs)).to(hidden.dtype)
 
     return modulated

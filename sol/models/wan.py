@@ -94,7 +94,7 @@ def _modulated_input(
         else:
             six = table + temb.float()
             shift, scale = six[:, 0:1], six[:, 1:2]
-        normed: torch.Tensor = block.norm1(hidden.float())
-        return (normed * (1 + scale) + shift).type_as(hidden)
+        result: torch.Tensor = block.norm1(hidden.float()) * (1 + scale) + shift
+        return result.type_as(hidden)
 
     return modulated
