@@ -80,9 +80,63 @@ LTX = CatalogEntry(
     summary="LTX-Video from the Hugging Face Hub",
 )
 
-CATALOG: Mapping[str, CatalogEntry] = MappingProxyType(
-    {e.name: e for e in (POCKET, POCKET_LONG, LTX)}
+# Settings and negative prompt of diffusers' own example for it.
+WAN = CatalogEntry(
+    name="wan",
+    source="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
+    workload=Workload(
+        height=480,
+        width=832,
+        num_frames=81,
+        steps=50,
+        guidance_scale=5.0,
+        frame_rate=16,
+        max_sequence_length=512,
+        negative_prompt=(
+            "Bright tones, overexposed, static, blurred details, subtitles, style, works, "
+            "paintings, images, static, overall gray, worst quality, low quality, JPEG "
+            "compression residue, ugly, incomplete, extra fingers, poorly drawn hands, poorly "
+            "drawn faces, deformed, disfigured, misshapen limbs, fused fingers, still picture, "
+            "messy background, three legs, many people in the background, walking backwards"
+        ),
+        dtype="bfloat16",
+    ),
+    prompts="general",
+    summary="Wan 2.1 text to video, 1.3B, from the Hugging Face Hub",
 )
+
+# Settings and negative prompt of diffusers' own example for it.
+SANA_VIDEO = CatalogEntry(
+    name="sana-video",
+    source="Efficient-Large-Model/SANA-Video_2B_480p_diffusers",
+    workload=Workload(
+        height=480,
+        width=832,
+        num_frames=81,
+        steps=50,
+        guidance_scale=6.0,
+        frame_rate=16,
+        max_sequence_length=300,
+        negative_prompt=(
+            "A chaotic sequence with misshapen, deformed limbs in heavy motion blur, sudden "
+            "disappearance, jump cuts, jerky movements, rapid shot changes, frames out of sync, "
+            "inconsistent character shapes, temporal artifacts, jitter, and ghosting effects, "
+            "creating a disorienting visual experience."
+        ),
+        dtype="bfloat16",
+    ),
+    prompts="general",
+    summary="SANA-Video 2B at 480p, from the Hugging Face Hub",
+)
+
+CATALOG: Mapping[str, CatalogEntry] = MappingProxyType(
+    {e.name: e for e in (POCKET, POCKET_LONG, LTX, WAN, SANA_VIDEO)}
+)
+
+FAMILY_WORKLOADS: Mapping[str, Workload] = MappingProxyType(
+    {"ltx": LTX.workload, "wan": WAN.workload, "sana_video": SANA_VIDEO.workload}
+)
+"""How a model of each family is called where nothing more is known of it."""
 
 
 def find_entry(model: str) -> CatalogEntry | None:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sol.errors import NotApplicableError
-from sol.models import ltx
+from sol.models import ltx, sana_video, wan
 from sol.models.machine import machine_capabilities
 from sol.roles import Roles
 from sol.target import Workload
@@ -22,17 +22,26 @@ class Family:
         pipelines: Class names of diffusers pipelines that it describes.
         describe: Finds the roles; machine capabilities are added by `describe_roles`.
         call_arguments: The pipeline's keyword arguments for a workload.
+        packages: Packages beyond Sol's own that diffusers needs to load it.
     """
 
     name: str
     pipelines: tuple[str, ...]
     describe: Callable[[Any], Roles]
     call_arguments: Callable[[Workload], Mapping[str, Any]]
+    packages: tuple[str, ...] = ()
 
 
 _LTX = Family("ltx", ("LTXPipeline",), ltx.describe, ltx.call_arguments)
+# diffusers keeps some layers of Wan in float32, and can read such a model with accelerate only.
+_WAN = Family("wan", ("WanPipeline",), wan.describe, wan.call_arguments, ("accelerate",))
+_SANA_VIDEO = Family(
+    "sana_video", ("SanaVideoPipeline",), sana_video.describe, sana_video.call_arguments
+)
 
-FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in (_LTX,)})
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {family.name: family for family in (_LTX, _WAN, _SANA_VIDEO)}
+)
 
 
 def get_family(pipeline: Any) -> Family:
@@ -41,7 +50,15 @@ def get_family(pipeline: Any) -> Family:
     Raises:
         NotApplicableError: No adapter describes this class.
     """
-    class_name = type(pipeline).__name__
+    return get_family_of_class(type(pipeline).__name__)
+
+
+def get_family_of_class(class_name: str) -> Family:
+    """The family whose adapter describes pipelines of this class.
+
+    Raises:
+        NotApplicableError: No adapter describes it.
+    """
     for family in FAMILIES.values():
         if class_name in family.pipelines:
             return family

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,8 @@ from typing import Any, get_args
 import torch
 
 from sol.errors import ModelLoadError, SolError, UnknownNameError
-from sol.models.catalog import CATALOG, LTX, find_entry
-from sol.models.families import get_family
+from sol.models.catalog import CATALOG, FAMILY_WORKLOADS, LTX, find_entry
+from sol.models.families import Family, get_family_of_class
 from sol.target import Dtype, Model, Workload
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -48,16 +49,19 @@ def load_model(
 
     Raises:
         UnknownNameError: Neither a known short name, a folder, nor a Hub id.
+        NotApplicableError: A pipeline of a family that Sol does not know.
         ModelLoadError: The weights cannot be read; says what to do.
     """
-    workload = default_workload(name)
+    check_model_name(name)
     folder, resolved_revision = _resolve_folder(name, revision)
     device = _resolve_device(device)
     entry = find_entry(name)
+    family = _read_family(folder)
+    _check_packages(family)
+    workload = entry.workload if entry else FAMILY_WORKLOADS[family.name]
     chosen: Any = dtype or ("float32" if device == "cpu" else workload.dtype)
     pipeline = _read_pipeline(folder, _torch_dtype(chosen)).to(device)
     pipeline.set_progress_bar_config(disable=True)
-    family = get_family(pipeline)
     return LoadedModel(
         pipeline=pipeline,
         model=Model(
@@ -83,12 +87,42 @@ def check_model_name(name: str) -> None:
 def default_workload(name: str) -> Workload:
     """How the model called `name` is used unless told otherwise; nothing is loaded.
 
+    The family of a Hub id that is not in the catalog is known once it has been fetched; until
+    then, LTX-Video's workload stands for it.
+
     Raises:
         UnknownNameError: See `check_model_name`.
+        NotApplicableError: The folder of a family that Sol does not know.
+        ModelLoadError: A folder that holds no pipeline.
     """
     check_model_name(name)
     entry = find_entry(name)
-    return entry.workload if entry else LTX.workload
+    if entry:
+        return entry.workload
+    folder = Path(name)
+    return FAMILY_WORKLOADS[_read_family(folder).name] if folder.is_dir() else LTX.workload
+
+
+def _read_family(folder: Path) -> Family:
+    """The family of the pipeline that the folder's index names; no weights are read."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        class_name = str(index["_class_name"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelLoadError(
+            f"{folder} is not a diffusers pipeline folder: it has no model_index.json that names "
+            "a pipeline class. Make one with pipeline.save_pretrained(folder)."
+        ) from error
+    return get_family_of_class(class_name)
+
+
+def _check_packages(family: Family) -> None:
+    missing = [name for name in family.packages if find_spec(name) is None]
+    if missing:
+        raise ModelLoadError(
+            f"diffusers needs {missing[0]} to load a {family.pipelines[0]}, and it is not "
+            f"installed. Install it: pip install {missing[0]}"
+        )
 
 
 def digest_weights(folder: Path) -> str:

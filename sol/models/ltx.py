@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
 
 from sol.forward_arguments import argument_reader
-from sol.roles import Capability, CrossAttention, DenoiserRoles, PublishedTeaCache, Roles
+from sol.models.block_parts import describe_cross_attention, find_linears, modulate
+from sol.models.published import find_teacache
+from sol.roles import Capability, DenoiserRoles, Roles
 from sol.target import Workload
 
 
@@ -26,16 +27,16 @@ def describe(pipeline: Any) -> Roles:
                 latents="hidden_states",
                 text="encoder_hidden_states",
                 blocks=blocks,
-                cross_attention=tuple(_cross_attention(block) for block in blocks),
-                feed_forward=tuple(_linears(block.ff) for block in blocks),
+                cross_attention=tuple(describe_cross_attention(block.attn2) for block in blocks),
+                feed_forward=tuple(find_linears(block.ff) for block in blocks),
                 attention_projections=tuple(
-                    _linears(block.attn1) + _linears(block.attn2) for block in blocks
+                    find_linears(block.attn1, block.attn2) for block in blocks
                 ),
                 hidden="hidden_states",
                 self_attention=tuple(block.attn1 for block in blocks),
                 modulated_input=_modulated_input(blocks[0]),
                 timestep_embedding="temb",
-                published_teacache=_published_teacache(transformer.config),
+                published_teacache=find_teacache("ltx", transformer.config),
                 prompt_projection=(transformer.caption_projection,),
                 rotary=transformer.rope,
                 modulation=(transformer.time_embed,),
@@ -74,42 +75,9 @@ def call_arguments(workload: Workload) -> Mapping[str, Any]:
     }
 
 
-def _cross_attention(block: Any) -> CrossAttention:
-    attention = block.attn2
-    # norm_k sees the output of to_k, rotary embedding is not applied to text: all three depend
-    # on the text alone.
-    return CrossAttention(attention, (attention.to_k, attention.norm_k, attention.to_v))
-
-
-def _published_teacache(config: Any) -> PublishedTeaCache | None:
-    """LTX-Video 0.9.1, of the TeaCache repository; for its depth and width alone."""
-    if (config.num_layers, config.num_attention_heads, config.attention_head_dim) != (28, 32, 64):
-        return None
-    return PublishedTeaCache(
-        (2.14700694e1, -1.28016453e1, 2.31279151, 7.92487521e-1, 9.69274326e-3),
-        "modulated_input",
-        (0.03, 0.05),
-    )
-
-
 def _modulated_input(
     block: Any,
 ) -> Callable[[tuple[Any, ...], Mapping[str, Any]], torch.Tensor]:
-    """norm1(hidden) * (1 + scale) + shift, with rows 0 and 1 of the block's six modulations."""
     read_hidden = argument_reader(block, "hidden_states")
     read_temb = argument_reader(block, "temb")
-
-    def modulated(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
-        hidden, temb = read_hidden(args, kwargs), read_temb(args, kwargs)
-        six = block.scale_shift_table[None, None] + temb.reshape(
-            hidden.shape[0], temb.shape[1], block.scale_shift_table.shape[0], -1
-        )
-        shift, scale = six[:, :, 0], six[:, :, 1]
-        result: torch.Tensor = block.norm1(hidden) * (1 + scale) + shift
-        return result
-
-    return modulated
-
-
-def _linears(module: nn.Module) -> tuple[nn.Module, ...]:
-    return tuple(child for child in module.modules() if isinstance(child, nn.Linear))
+    return lambda args, kwargs: modulate(block, read_hidden(args, kwargs), read_temb(args, kwargs))

@@ -7,6 +7,7 @@ original is never touched, and neither its output nor its timing can be contamin
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import Any
 
 from torch import nn
@@ -18,9 +19,19 @@ def clone_pipeline(pipeline: Any) -> Any:
     In-place edits of a shared tensor would reach the original; techniques replace instead.
     """
     components = {name: _clone(part) for name, part in pipeline.components.items()}
-    clone = type(pipeline)(**components)
+    clone = type(pipeline)(**components, **_settings(pipeline))
     clone.set_progress_bar_config(disable=True)
     return clone
+
+
+def _settings(pipeline: Any) -> dict[str, Any]:
+    """What the pipeline was made with besides its components (where Wan changes experts)."""
+    accepted = inspect.signature(type(pipeline).__init__).parameters
+    return {
+        name: value
+        for name, value in pipeline.config.items()
+        if name in accepted and name not in pipeline.components
+    }
 
 
 def _clone(component: Any) -> Any:

@@ -1,60 +1,102 @@
-"""The suite that every technique passes (`sol.technique`): one table of settings drives it.
+"""The suite that every technique passes (`sol.technique`) on every model that can run it.
 
-A technique that is not in the table fails `test_every_technique_has_settings`.
+`contracts/settings.py` says how a technique is exercised; one that is not in that table fails
+`test_every_technique_has_settings`. `contracts/models.py` holds the models: one small pipeline of
+each family, and the pocket model.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
+from contracts.models import (
+    BATCH,
+    MODELS,
+    OTHER,
+    PLAIN,
+    UNGUIDED,
+    WIDE,
+    denoise,
+    get_model,
+)
+from contracts.settings import SETTINGS
 from examples import OTHER_PROMPT, PROMPT
 
 from sol.errors import ConfigError, ConflictError, NoEffectError
+from sol.models.families import describe_roles
 from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline
 from sol.runtime.fingerprint import fingerprint_pipeline
 from sol.runtime.render import render
 from sol.schedule import Schedule
 from sol.skills.registry import TECHNIQUES, get_technique
-from sol.technique import StackItem
+from sol.technique import StackItem, find_obstacle
 
+# Techniques that compile for seconds on each model, and where the fast run tries them.
+COMPILED = {"regional_compile": ("pocket", "wan")}
 
-@dataclass(frozen=True)
-class Settings:
-    """How a technique is exercised.
-
-    Attributes:
-        bold: A config that must engage on an 8-step video.
-        inert: A config or schedule with which it installs, but cannot engage, if there is one.
-        tolerance: Largest latent difference that `numerical` allows.
-    """
-
-    bold: dict[str, Any] = field(default_factory=dict)
-    inert: StackItem | None = None
-    tolerance: float = 1e-4
-
-
-SETTINGS = {
-    "easycache": Settings(
-        bold={"threshold": 5.0, "warmup": 2, "max_skips": 2},
-        inert=StackItem("easycache", {"threshold": 5.0}, Schedule(steps="none")),
-    ),
-    "step_mask": Settings(
-        bold={"skip": "3,5-6"}, inert=StackItem("step_mask", {"skip": "3"}, Schedule(steps="5"))
-    ),
-    "text_kv": Settings(),
-    "int8_dynamic": Settings(bold={"layers": "all"}),
-    "regional_compile": Settings(),
+CALLS = {
+    "another_prompt": (OTHER, PLAIN),
+    "batch": (PLAIN, BATCH, PLAIN),
+    "resolution": (PLAIN, WIDE, PLAIN),
+    "guidance_off": (PLAIN, UNGUIDED, PLAIN),
 }
-NAMES = sorted(SETTINGS)
-WITH_IDENTITY = [n for n in NAMES if get_technique(n).identity is not None]
-WITH_INERT = [n for n in NAMES if SETTINGS[n].inert is not None]
+OF_ONE_SHAPE = ("another_prompt",)
+
+
+def bold(name):
+    return (StackItem(name, SETTINGS[name].bold),)
+
+
+def applies(model, name):
+    return find_obstacle(get_technique(name), describe_roles(get_model(model).pipeline)) is None
+
+
+def marks(model, name):
+    return [pytest.mark.slow] if model not in COMPILED.get(name, MODELS) else []
+
+
+def pairs(names, models=MODELS):
+    """Every (model, technique) that goes together."""
+    return [
+        pytest.param(model, name, id=f"{model}-{name}", marks=marks(model, name))
+        for name in sorted(names)
+        for model in models
+        if applies(model, name)
+    ]
+
+
+def pairs_with_calls():
+    """Every pair with every sequence of calls; a new shape compiles everything once more."""
+    return [
+        pytest.param(
+            *pair.values,
+            calls,
+            id=f"{pair.id}-{case}",
+            marks=[pytest.mark.slow]
+            if pair.values[1] in COMPILED and case not in OF_ONE_SHAPE
+            else pair.marks,
+        )
+        for pair in pairs(SETTINGS)
+        for case, calls in CALLS.items()
+    ]
+
+
+def each(pairs):
+    return pytest.mark.parametrize(("model", "name"), pairs)
+
+
+each_pair = each(pairs(SETTINGS))
+each_pair_with_identity = each(pairs(n for n in SETTINGS if get_technique(n).identity is not None))
+each_pair_with_inert = each(pairs(n for n in SETTINGS if SETTINGS[n].inert is not None))
+each_on_pocket = each(pairs(SETTINGS, models=("pocket",)))
 
 
 @pytest.fixture(autouse=True)
@@ -63,28 +105,62 @@ def _fresh_dynamo():
     torch._dynamo.reset()
 
 
-def bold(name: str) -> tuple[StackItem, ...]:
-    return (StackItem(name, SETTINGS[name].bold),)
+@pytest.fixture
+def pipeline(model):
+    """A clone of its own for every test."""
+    return clone_pipeline(get_model(model).pipeline)
+
+
+@pytest.fixture
+def workload(model):
+    return get_model(model).workload
+
+
+@cache
+def baseline(model):
+    return render(get_model(model).pipeline, get_model(model).workload, PROMPT, 0)
+
+
+@cache
+def fresh(model, name, call):
+    """The latents of a call that is the first of its pipeline."""
+    pipeline = clone_pipeline(get_model(model).pipeline)
+    install_stack(pipeline, bold(name))
+    return denoise(pipeline, get_model(model).workload, call)
+
+
+def assert_same(name, actual, expected):
+    """Bit by bit; a `numerical` technique may round differently from shape to shape."""
+    if get_technique(name).exactness == "numerical":
+        np.testing.assert_allclose(actual, expected, rtol=0.0, atol=SETTINGS[name].tolerance)
+    else:
+        assert np.array_equal(actual, expected)
 
 
 def test_every_technique_has_settings():
     assert set(SETTINGS) == set(TECHNIQUES)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_undo_restores_the_output_bit_by_bit(name, pipeline, workload, baseline):
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", ["easycache", "step_mask", "text_kv"])
+def test_what_every_model_offers_is_tried_on_every_model(model, name):
+    assert applies(model, name)
+
+
+@each_pair
+def test_undo_restores_the_output_bit_by_bit(model, name, pipeline, workload):
     before = fingerprint_pipeline(pipeline)
     applied = install_stack(pipeline, bold(name))
     render(pipeline, workload, OTHER_PROMPT, 1)
     applied.undo()
     after = render(pipeline, workload, PROMPT, 0)
-    assert np.array_equal(after.latents, baseline.latents)
-    assert np.array_equal(after.frames, baseline.frames)
+    assert np.array_equal(after.latents, baseline(model).latents)
+    assert np.array_equal(after.frames, baseline(model).frames)
     assert fingerprint_pipeline(pipeline) == before
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_installed_changes_the_pipeline_and_says_what_it_did(name, pipeline, workload, baseline):
+@each_pair
+def test_installed_changes_the_pipeline_and_says_what_it_did(model, name, pipeline, workload):
     before = fingerprint_pipeline(pipeline)
     applied = install_stack(pipeline, bold(name))
     assert fingerprint_pipeline(pipeline) != before
@@ -93,7 +169,7 @@ def test_installed_changes_the_pipeline_and_says_what_it_did(name, pipeline, wor
     assert evidence.engaged
     assert all(count >= 0 for count in evidence.counts.values())
     assert sum(evidence.counts.values()) > 0
-    difference = float(np.abs(rendering.latents - baseline.latents).max())
+    difference = float(np.abs(rendering.latents - baseline(model).latents).max())
     exactness = get_technique(name).exactness
     if exactness == "exact":
         assert difference == 0.0
@@ -103,16 +179,16 @@ def test_installed_changes_the_pipeline_and_says_what_it_did(name, pipeline, wor
         assert difference > 0.0
 
 
-@pytest.mark.parametrize("name", WITH_IDENTITY)
-def test_identity_setting_is_the_baseline(name, pipeline, workload, baseline):
+@each_pair_with_identity
+def test_identity_setting_is_the_baseline(model, name, pipeline, workload):
     identity = get_technique(name).identity
     install_stack(pipeline, (StackItem(name, {**SETTINGS[name].bold, **identity}),))
     rendering = render(pipeline, workload, PROMPT, 0)
-    assert np.array_equal(rendering.latents, baseline.latents)
+    assert np.array_equal(rendering.latents, baseline(model).latents)
 
 
-@pytest.mark.parametrize("name", WITH_INERT)
-def test_never_engaging_is_an_error(name, pipeline, workload):
+@each_pair_with_inert
+def test_never_engaging_is_an_error(model, name, pipeline, workload):
     with (
         pytest.raises(NoEffectError, match=f"{name} never engaged"),
         install_stack(pipeline, (SETTINGS[name].inert,)),
@@ -120,36 +196,28 @@ def test_never_engaging_is_an_error(name, pipeline, workload):
         render(pipeline, workload, PROMPT, 0)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_engaging_is_no_error(name, pipeline, workload):
+@each_pair
+def test_engaging_is_no_error(model, name, pipeline, workload):
     with install_stack(pipeline, bold(name)) as applied:
         render(pipeline, workload, PROMPT, 0)
         applied.require_engaged()
         assert applied.clock.video == 1
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_state_crosses_videos(name, pocket, workload):
-    second, first = clone_pipeline(pocket.pipeline), clone_pipeline(pocket.pipeline)
-    install_stack(second, bold(name))
-    render(second, workload, OTHER_PROMPT, 1)
-    after_another = render(second, workload, PROMPT, 0)
-    install_stack(first, bold(name))
-    alone = render(first, workload, PROMPT, 0)
-    assert np.array_equal(after_another.latents, alone.latents)
+@pytest.mark.parametrize(("model", "name", "calls"), pairs_with_calls())
+def test_no_state_crosses_videos(model, name, calls, pipeline, workload):
+    install_stack(pipeline, bold(name))
+    for call in calls:
+        assert_same(name, denoise(pipeline, workload, call), fresh(model, name, call))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_an_interrupted_video_leaves_no_trace(name, pocket, workload):
+@each_pair
+def test_an_interrupted_video_leaves_no_trace(model, name, pipeline, workload):
     """The next video of a pipeline whose last one stopped half-way is as if nothing had been."""
-    pipeline = clone_pipeline(pocket.pipeline)
     install_stack(pipeline, bold(name))
     with pytest.raises(KeyboardInterrupt):
-        render(pipeline, workload, OTHER_PROMPT, 1, on_step=_interrupt_at_step_4)
-    after = render(pipeline, workload, PROMPT, 0)
-    fresh = clone_pipeline(pocket.pipeline)
-    install_stack(fresh, bold(name))
-    assert np.array_equal(after.latents, render(fresh, workload, PROMPT, 0).latents)
+        denoise(pipeline, workload, OTHER, on_step=_interrupt_at_step_4)
+    assert_same(name, denoise(pipeline, workload, PLAIN), fresh(model, name, PLAIN))
 
 
 def _interrupt_at_step_4(step, latents):
@@ -157,31 +225,50 @@ def _interrupt_at_step_4(step, latents):
         raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_unknown_config_keys_are_refused(name, pipeline):
+@each_pair
+def test_two_pipelines_do_not_disturb_each_other(model, name, pipeline, workload):
+    """One makes a whole video in the middle of the other's, and the other way round."""
+    pair = (pipeline, clone_pipeline(get_model(model).pipeline))
+    for member in pair:
+        install_stack(member, bold(name))
+    for outer, inner in (pair, pair[::-1]):
+        between = []
+
+        def at_step_4(step, latents):
+            if step == 4:
+                between.append(denoise(inner, workload, OTHER))
+
+        assert_same(
+            name, denoise(outer, workload, PLAIN, on_step=at_step_4), fresh(model, name, PLAIN)
+        )
+        assert_same(name, between[0], fresh(model, name, OTHER))
+
+
+@each_pair
+def test_unknown_config_keys_are_refused(model, name, pipeline):
     before = fingerprint_pipeline(pipeline)
     with pytest.raises(ConfigError, match="no_such_key: no such key"):
         install_stack(pipeline, (StackItem(name, {"no_such_key": 1}),))
     assert fingerprint_pipeline(pipeline) == before
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_schedule_that_would_be_ignored_is_refused(name, pipeline):
+@each_pair
+def test_a_schedule_that_would_be_ignored_is_refused(model, name, pipeline):
     for axis in {"steps", "layers"} - get_technique(name).schedulable:
         item = StackItem(name, SETTINGS[name].bold, Schedule(**{axis: "first:1"}))
         with pytest.raises(ConfigError, match=f"cannot be limited to some {axis}"):
             install_stack(pipeline, (item,))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_installing_twice_is_refused(name, pipeline):
+@each_pair
+def test_installing_twice_is_refused(model, name, pipeline):
     install_stack(pipeline, bold(name))
     with pytest.raises(ConflictError, match="already applied"):
         install_stack(pipeline, bold(name))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_output_keeps_the_type_that_the_caller_asked_for(name, pipeline, workload):
+@each_pair
+def test_the_output_keeps_the_type_that_the_caller_asked_for(model, name, pipeline, workload):
     install_stack(pipeline, bold(name))
     seen = []
     hook = pipeline.transformer.register_forward_hook(lambda _m, _a, out: seen.append(type(out)))
@@ -191,13 +278,12 @@ def test_the_output_keeps_the_type_that_the_caller_asked_for(name, pipeline, wor
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@each_on_pocket
 def test_second_video_equals_the_same_video_made_first_in_a_fresh_process(
-    name, pocket, workload, tmp_path
+    model, name, pipeline, workload, tmp_path
 ):
-    pipeline = clone_pipeline(pocket.pipeline)
     install_stack(pipeline, bold(name))
-    render(pipeline, workload, OTHER_PROMPT, 1)
+    denoise(pipeline, workload, OTHER)
     here = render(pipeline, workload, PROMPT, 0)
     script = (
         "import sys, json, numpy as np, torch\n"
@@ -205,16 +291,16 @@ def test_second_video_equals_the_same_video_made_first_in_a_fresh_process(
         "from sol.models.loading import load_model\n"
         "from sol.runtime.applied import install_stack\n"
         "from sol.runtime.render import render\n"
+        "from sol.target import Workload\n"
         "from sol.technique import StackItem\n"
-        "name, config, prompt, out = sys.argv[1:]\n"
-        "loaded = load_model('pocket', 'cpu')\n"
-        "install_stack(loaded.pipeline, (StackItem(name, json.loads(config)),))\n"
-        "workload = loaded.workload.with_overrides({'steps': 8})\n"
-        "np.save(out, render(loaded.pipeline, workload, prompt, 0).latents)\n"
+        "name, config, workload, prompt, out = sys.argv[1:]\n"
+        "pipeline = load_model('pocket', 'cpu').pipeline\n"
+        "install_stack(pipeline, (StackItem(name, json.loads(config)),))\n"
+        "workload = Workload(**json.loads(workload))\n"
+        "np.save(out, render(pipeline, workload, prompt, 0).latents)\n"
     )
-    import json
-
     out = tmp_path / "latents.npy"
-    arguments = [name, json.dumps(SETTINGS[name].bold), PROMPT, str(out)]
+    data = (json.dumps(SETTINGS[name].bold), json.dumps(asdict(workload)))
+    arguments = [name, *data, PROMPT, str(out)]
     subprocess.run([sys.executable, "-c", script, *arguments], check=True, timeout=300)
     assert np.array_equal(np.load(out), here.latents)

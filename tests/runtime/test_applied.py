@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from examples import PROMPT
+from tiny_models import build_tiny_experts, tiny_workload
 
 import sol
 from sol.errors import ConfigError, ConflictError, UnknownNameError
@@ -101,3 +102,17 @@ def test_the_fingerprint_sees_a_weight_written_in_place(pipeline):
     with torch.no_grad():
         next(pipeline.vae.parameters()).add_(1.0)
     assert fingerprint_pipeline(pipeline) != before
+
+
+def test_a_clone_of_two_experts_changes_over_where_the_original_does():
+    original, workload = build_tiny_experts(), tiny_workload("wan")
+    clone = clone_pipeline(original)
+    calls = [0]
+
+    def count(*_):
+        calls[0] += 1
+
+    clone.transformer_2.register_forward_hook(count)
+    latents = [render(each, workload, PROMPT, 0).latents for each in (original, clone)]
+    assert np.array_equal(*latents)
+    assert calls[0] > 0

@@ -1,0 +1,43 @@
+"""What adapters take out of a transformer block whatever the family."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from sol.roles import CrossAttention
+
+
+def find_linears(*modules: nn.Module) -> tuple[nn.Module, ...]:
+    """The linear layers inside of `modules`, in order."""
+    return tuple(
+        child for module in modules for child in module.modules() if isinstance(child, nn.Linear)
+    )
+
+
+def describe_cross_attention(attention: Any) -> CrossAttention:
+    """A cross-attention whose keys and values are made of the text and nothing else.
+
+    `norm_k` sees the output of `to_k` and no rotary embedding is applied to text, so all three
+    depend on the text alone. A model without key normalisation has no `norm_k`.
+    """
+    parts = (attention.to_k, attention.norm_k, attention.to_v)
+    return CrossAttention(attention, tuple(part for part in parts if part is not None))
+
+
+def modulate(block: Any, hidden: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+    """norm1(hidden) * (1 + scale) + shift, with rows 0 and 1 of the block's six modulations.
+
+    Args:
+        hidden: (batch, tokens, width).
+        embedding: The timestep's, (batch, 1 or tokens, 6 * width); the block's table is added.
+    """
+    table = block.scale_shift_table
+    six = table[None, None] + embedding.reshape(
+        hidden.shape[0], embedding.shape[1], table.shape[0], -1
+    )
+    shift, scale = six[:, :, 0], six[:, :, 1]
+    modulated: torch.Tensor = block.norm1(hidden) * (1 + scale) + shift
+    return modulated

@@ -1,0 +1,247 @@
+"""The suite that every adapter passes (`sol.models`): the roles are what `sol.roles` says."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+import torch
+from contracts.models import OTHER, PLAIN, WIDE, denoise
+from tiny_models import FAMILIES, build_tiny, build_tiny_experts, tiny_workload
+
+from sol.models.catalog import CATALOG, FAMILY_WORKLOADS
+from sol.models.families import FAMILIES as ADAPTERS
+from sol.models.families import describe_roles
+from sol.roles import Capability
+from sol.runtime.clone import clone_pipeline
+
+PIPELINES = (*FAMILIES, "wan_experts")
+
+
+def build(name):
+    return build_tiny_experts() if name == "wan_experts" else build_tiny(name)
+
+
+original = cache(build)
+
+
+@pytest.fixture(params=PIPELINES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def pipeline(name):
+    return clone_pipeline(original(name))
+
+
+@pytest.fixture
+def workload(name):
+    return tiny_workload("wan" if name == "wan_experts" else name)
+
+
+@pytest.fixture
+def roles(pipeline):
+    return describe_roles(pipeline)
+
+
+def record(module):
+    """What the module returns, call by call, as tuples of copied tensors."""
+    outputs = []
+
+    def remember(_module, _args, output):
+        several = output if isinstance(output, tuple) else (output,)
+        outputs.append(tuple(tensor.clone() for tensor in several))
+
+    module.register_forward_hook(remember)
+    return outputs
+
+
+def are_equal(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_every_adapter_has_a_tiny_model_and_a_workload():
+    assert set(FAMILIES) == set(ADAPTERS) == set(FAMILY_WORKLOADS)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_pipeline_accepts_the_call_of_its_workload(family):
+    """Every field of the workload reaches the clip that comes out."""
+    workload = tiny_workload(family).with_overrides({"steps": 2})
+    large = workload.with_overrides({"height": 64, "num_frames": workload.num_frames + 8})
+    pipeline = build_tiny(family)
+    small_clip, large_clip = (denoise(pipeline, w, PLAIN) for w in (workload, large))
+    assert large_clip.size > 2 * small_clip.size
+
+
+def test_what_is_absent_has_a_reason(roles):
+    absent = set(Capability) - roles.capabilities
+    assert absent == set(roles.lacks)
+    assert all(len(reason.split()) > 3 for reason in roles.lacks.values())
+
+
+def test_capabilities_are_backed_by_parts(roles):
+    for denoiser in roles.denoisers:
+        parts = {
+            Capability.BLOCK_RESIDUAL: denoiser.blocks,
+            Capability.MODULATED_INPUT: denoiser.modulated_input,
+            Capability.SELF_ATTENTION: denoiser.self_attention,
+            Capability.PROMPT_PROJECTION: denoiser.prompt_projection,
+            Capability.ROTARY_TABLE: denoiser.rotary,
+            Capability.MODULATION: denoiser.modulation,
+            Capability.TEXT_CROSS_ATTENTION: denoiser.cross_attention,
+            Capability.REPEATED_BLOCKS: denoiser.blocks,
+            Capability.LINEAR_FEED_FORWARD: any(denoiser.feed_forward),
+        }
+        for capability, part in parts.items():
+            assert (capability in roles.capabilities) == bool(part)
+
+
+def test_there_is_one_part_of_each_kind_a_block(roles):
+    for denoiser in roles.denoisers:
+        n_blocks = len(denoiser.blocks)
+        assert n_blocks == 4
+        assert len(denoiser.self_attention) == len(denoiser.cross_attention) == n_blocks
+        assert len(denoiser.feed_forward) == len(denoiser.attention_projections) == n_blocks
+        # Query, key, value and output of two attentions.
+        assert all(len(layers) == 8 for layers in denoiser.attention_projections)
+
+
+def test_denoisers_go_by_the_pipelines_names(pipeline, roles, name):
+    for denoiser in roles.denoisers:
+        assert getattr(pipeline, denoiser.name) is denoiser.module
+    assert len(roles.denoisers) == (2 if name == "wan_experts" else 1)
+
+
+@pytest.mark.parametrize("missing", ["transformer", "transformer_2"])
+def test_an_expert_that_is_left_out_has_no_roles(missing):
+    pipeline = build_tiny_experts()
+    pipeline.register_modules(**{missing: None})
+    (denoiser,) = describe_roles(pipeline).denoisers
+    assert {denoiser.name, missing} == {"transformer", "transformer_2"}
+
+
+def test_blocks_map_hidden_states_to_their_own_shape(pipeline, roles, workload):
+    shapes = set()
+    for denoiser in roles.denoisers:
+        for block in denoiser.blocks:
+            block.register_forward_hook(
+                lambda _m, args, kwargs, out: (
+                    shapes.add((kwargs or args)[0].shape == out.shape)
+                    if not kwargs
+                    else shapes.add(kwargs["hidden_states"].shape == out.shape)
+                ),
+                with_kwargs=True,
+            )
+    denoise(pipeline, workload, PLAIN)
+    assert shapes == {True}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_modulated_input_is_what_the_first_self_attention_sees(name, workload, dtype):
+    # Not a clone: a cast would reach the tensors that clones share.
+    pipeline = build(name)
+    for part in (pipeline.text_encoder, *(d.module for d in describe_roles(pipeline).denoisers)):
+        part.to(dtype)
+    roles = describe_roles(pipeline)
+    pairs = []
+    for denoiser in roles.denoisers:
+        predicted = []
+        denoiser.blocks[0].register_forward_pre_hook(
+            lambda _m, args, kwargs, predicted=predicted, role=denoiser.modulated_input: (
+                predicted.append(role(args, kwargs))
+            ),
+            with_kwargs=True,
+        )
+        denoiser.self_attention[0].register_forward_pre_hook(
+            lambda _m, args, kwargs, predicted=predicted: pairs.append(
+                (predicted.pop(), args[0] if args else kwargs["hidden_states"])
+            ),
+            with_kwargs=True,
+        )
+    denoise(pipeline, workload, PLAIN)
+    assert len(pairs) >= workload.steps
+    assert all(torch.equal(predicted, seen) for predicted, seen in pairs)
+    assert all(predicted.dtype == seen.dtype for predicted, seen in pairs)
+    assert not torch.equal(pairs[0][1], pairs[-1][1])
+
+
+def test_modulated_input_with_a_timestep_for_each_token():
+    """Wan 2.2's small model passes (batch, tokens) timesteps."""
+    pipeline = build_tiny("wan")
+    pipeline.register_to_config(expand_timesteps=True)
+    (denoiser,) = describe_roles(pipeline).denoisers
+    predicted, seen = [], []
+    denoiser.blocks[0].register_forward_pre_hook(
+        lambda _m, args: predicted.append(denoiser.modulated_input(args, {}))
+    )
+    denoiser.self_attention[0].register_forward_pre_hook(lambda _m, args: seen.append(args[0]))
+    denoise(pipeline, tiny_workload("wan"), PLAIN)
+    assert are_equal(predicted, seen)
+
+
+def test_text_parts_depend_on_the_text_alone(pipeline, roles, workload):
+    """Equal at every step of one branch, different for another prompt."""
+    n_branches = 2 if roles.guidance == "two_call" else 1
+    parts = [
+        part
+        for denoiser in roles.denoisers
+        for part in (
+            *denoiser.prompt_projection,
+            *(part for site in denoiser.cross_attention for part in site.text_only),
+        )
+    ]
+    recorded = [record(part) for part in parts]
+    denoise(pipeline, workload, PLAIN)
+    firsts = [outputs[0] for outputs in recorded]
+    for outputs in recorded:
+        for branch in range(n_branches):
+            assert all(are_equal(outputs[branch], each) for each in outputs[branch::n_branches])
+        outputs.clear()
+    denoise(pipeline, workload, OTHER)
+    assert not any(
+        are_equal(first, outputs[0]) for first, outputs in zip(firsts, recorded, strict=True)
+    )
+
+
+def test_modulation_depends_on_the_timestep_alone(pipeline, roles, workload):
+    """Equal for another prompt and other noise, different from step to step."""
+    for denoiser in roles.denoisers:
+        recorded = [record(part) for part in denoiser.modulation]
+        both = []
+        for call in (PLAIN, OTHER):
+            denoise(pipeline, workload, call)
+            both.append([list(outputs) for outputs in recorded])
+            for outputs in recorded:
+                outputs.clear()
+        for first, second in zip(*both, strict=True):
+            assert all(are_equal(a, b) for a, b in zip(first, second, strict=True))
+            assert not are_equal(first[0], first[-1])
+
+
+def test_the_rotary_table_depends_on_the_shape_alone(pipeline, roles, workload):
+    for denoiser in roles.denoisers:
+        tables = record(denoiser.rotary)
+        denoise(pipeline, workload, PLAIN)
+        denoise(pipeline, workload, OTHER)
+        assert len(tables) >= 2
+        assert all(are_equal(tables[0], table) for table in tables)
+        denoise(pipeline, workload, WIDE)
+        assert tables[-1][0].shape != tables[0][0].shape
+
+
+def test_guidance_is_what_the_roles_say(pipeline, roles, workload):
+    batches = []
+    for denoiser in roles.denoisers:
+        denoiser.module.register_forward_hook(lambda _m, _a, out: batches.append(len(out[0])))
+    denoise(pipeline, workload, PLAIN)
+    expected = {"batched": [2], "two_call": [1, 1]}[roles.guidance]
+    assert batches == expected * workload.steps
+
+
+@pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG)
+def test_catalog_clips_fit_the_autoencoders(entry):
+    """All known families need sides divisible by 32 or 16 and frames of 4k + 1."""
+    assert entry.workload.height % 32 == entry.workload.width % 32 == 0
+    assert entry.workload.num_frames % 4 == 1
