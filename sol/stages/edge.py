@@ -71,13 +71,13 @@ def check_edge(session: Session, candidate: Candidate, spaces: Mapping[str, Spac
 
 def bolder_neighbour(stack: Stack, spaces: Mapping[str, Space]) -> Stack:
     """Every ordered knob of the lossy members a margin bolder; `stack` where nothing can move."""
-    return tuple(_bolder_item(item, spaces.get(item.technique)) for item in stack)
+    return tuple(_bolder_item(item, spaces) for item in stack)
 
 
-def _bolder_item(item: StackItem, space: Space | None) -> StackItem:
-    if space is None or get_technique(item.technique).exactness != "lossy":
+def _bolder_item(item: StackItem, spaces: Mapping[str, Space]) -> StackItem:
+    if get_technique(item.technique).exactness != "lossy":
         return item
-    return StackItem(item.technique, bolder(space, item.config), item.schedule)
+    return StackItem(item.technique, bolder(spaces[item.technique], item.config), item.schedule)
 
 
 def _conclude(move: str, done: Done, floor: QualityFloor) -> EdgeCheck:
