@@ -53,8 +53,10 @@ class Edge:
     def text(self) -> str:
         """For people: the knobs in which the two differ, and how far."""
         names = [name for name in self.held if self.held[name] != self.failed.get(name)]
-        held = ", ".join(f"{name} {_show(self.held[name])}" for name in names)
-        failed = ", ".join(_show(self.failed[name]) for name in names)
+        held = " ".join(f"{name} {_show(self.held[name])}" for name in names)
+        failed = " ".join(f"{name} {_show(self.failed[name])}" for name in names)
+        if len(names) == 1:
+            failed = failed.removeprefix(f"{names[0]} ")
         return f"{held} held, {failed} failed; {self.share:.0%} of the range away"
 
 

@@ -69,6 +69,12 @@ def test_the_edge_is_the_narrowest_gap_and_says_so():
     assert edge.text == "threshold 0.26 held, 0.35 failed; 9% of the range away"
 
 
+def test_every_knob_in_which_the_two_differ_is_named():
+    failed = {**HELD, "threshold": 0.2, "warmup": 6}
+    text = find_edge("t", SPACE, [HELD], [failed]).text
+    assert text.startswith("threshold 0.1 warmup 5 held, threshold 0.2 warmup 6 failed; 15% of")
+
+
 def test_the_bolder_neighbour_moves_every_ordered_knob_and_nothing_else():
     neighbour = bolder(SPACE, HELD)
     assert neighbour == {
