@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 from sol.integrator.constraints import find_conflict
 from sol.search.records import FrontierPoint
@@ -55,19 +54,17 @@ def compose(
     for points in frontiers.values():
         for point in points:
             by_technique.setdefault(point.proposal.technique, []).append(point)
-    choices = [(None, *points) for points in by_technique.values()]
-    candidates = [
-        _candidate(tuple(p for p in combination if p is not None), techniques)
-        for combination in product(*choices)
-    ]
-    admissible = [
-        candidate
-        for candidate in candidates
-        if candidate.stack
-        and candidate.predicted_psnr >= min_psnr
-        and find_conflict([(techniques[i.technique], i) for i in candidate.stack]) is None
-    ]
-    return tuple(sorted(admissible, key=lambda c: -c.predicted_speedup))
+    candidates: list[Candidate] = []
+    # A conflict and a lack of quality stay when a member is added, so nothing is built on either:
+    # all combinations of a dozen techniques would be millions.
+    for points in by_technique.values():
+        extended = (
+            _candidate((*base, point), techniques)
+            for base in [(), *(candidate.points for candidate in candidates)]
+            for point in points
+        )
+        candidates += [c for c in extended if _is_admissible(c, techniques, min_psnr)]
+    return tuple(sorted(candidates, key=lambda c: -c.predicted_speedup))
 
 
 def choose_diverse(candidates: Sequence[Candidate], n: int) -> tuple[Candidate, ...]:
@@ -83,6 +80,13 @@ def choose_diverse(candidates: Sequence[Candidate], n: int) -> tuple[Candidate, 
         (others if names in seen else leaders).append(candidate)
         seen.add(names)
     return tuple((*leaders, *others)[:n])
+
+
+def _is_admissible(
+    candidate: Candidate, techniques: Mapping[str, Technique], min_psnr: float
+) -> bool:
+    members = [(techniques[item.technique], item) for item in candidate.stack]
+    return candidate.predicted_psnr >= min_psnr and find_conflict(members) is None
 
 
 def _candidate(

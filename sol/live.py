@@ -82,6 +82,8 @@ class ProgressView:
             _update_row(self.rows[agent], line)
         elif agent == "integrator":
             self.phase = f"measuring stacks: {line.get('stack', '')}"
+        elif agent == "edge":
+            self.phase = f"looked over the edge of {line['stack']}"
         elif agent == "gate":
             self.phase = f"at the gate: {line['stack']}"
         if turn == "post":
@@ -155,6 +157,7 @@ _SENTENCES: Mapping[tuple[str, str], str] = {
         "integrator: measuring {stack}, predicted {predicted_speedup:.2f}x at "
         "{predicted_psnr:.1f} dB"
     ),
+    ("edge", "check"): "edge: {stack}: {finding}",
     ("gate", "judge"): "gate: judging {stack} on {pairs} held-out pairs",
     ("gate", "verdict"): "gate: {verdict} {reasons}",
     ("gate", "speed"): "gate: {median:.2f}x [{low:.2f}, {high:.2f}] over {n} pairs {reason}",

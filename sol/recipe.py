@@ -49,7 +49,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class QualityCheck:
-    """One check of the gate, as it was decided."""
+    """One check of the gate, as it was decided; or `edge_psnr`, of the stack's bolder neighbour.
+
+    The numbers are None where there was nothing to measure.
+    """
 
     __pydantic_config__ = STRICT
 

@@ -69,6 +69,11 @@ class Space:
         return {**settings, **knobs}
 
 
+def is_ordered(knob: Knob) -> bool:
+    """Whether the knob has a bolder direction."""
+    return isinstance(knob, Ranked) or (not isinstance(knob, Choice) and knob.bolder is not None)
+
+
 def is_at_least_as_bold(space: Space, a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     """Whether setting `a` is as bold as `b` in every ordered knob and equal in the others.
 

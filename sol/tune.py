@@ -73,7 +73,7 @@ def _search(session: Session) -> Mapping[str, AgentRecord]:
         budget=session.request.budget,
         pairs=session.calibration,
         floor=session.floor,
-        noise=max(session.self_timing.high - 1, 0.0),
+        noise=session.noise,
         clock=time.monotonic,
     )
     return orchestrator.run(brief_agents(session))

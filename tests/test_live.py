@@ -19,6 +19,8 @@ LINES = [
     {"t": 4.0, "agent": "cache", "turn": "reflect", "trial": 2, "setting": "b", "status": "failed",
      "reason": "out of memory", "psnr": None, "speedup": None},
     {"t": 5.0, "agent": "cache", "turn": "retire", "reason": "time is up"},
+    {"t": 5.5, "agent": "edge", "turn": "check", "stack": "s", "fallen": True, "psnr": 21.3,
+     "finding": "on the edge: a x 1 -> 2 falls to 21.3 dB"},
     {"t": 6.0, "agent": "gate", "turn": "verdict", "stack": "s", "verdict": "rejected",
      "reasons": ["too dark", "frozen"]},
 ]  # fmt: skip
@@ -35,6 +37,7 @@ def test_plain_lines_where_there_is_no_terminal():
     assert "cache: trying a x=[1] (first)" in text
     assert "cache: a x=[1]: 1.50x at 40.0 dB" in text
     assert "cache: b: out, out of memory" in text
+    assert "edge: s: on the edge: a x 1 -> 2 falls to 21.3 dB" in text
     assert "gate: rejected too dark, frozen" in text
 
 

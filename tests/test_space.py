@@ -1,6 +1,6 @@
 import pytest
 
-from sol.space import Choice, Float, Int, Space, is_at_least_as_bold
+from sol.space import Choice, Float, Int, Ranked, Space, is_at_least_as_bold
 
 SPACE = Space(
     knobs={
@@ -8,9 +8,10 @@ SPACE = Space(
         "warmup": Int(2, 8, bolder="down"),
         "mode": Choice(("a", "b")),
         "rank": Int(1, 4),
+        "share": Ranked(("low", "middle", "high")),
     }
 )
-REFERENCE = {"threshold": 0.1, "warmup": 4, "mode": "a", "rank": 2}
+REFERENCE = {"threshold": 0.1, "warmup": 4, "mode": "a", "rank": 2, "share": "middle"}
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,9 @@ REFERENCE = {"threshold": 0.1, "warmup": 4, "mode": "a", "rank": 2}
         ({"threshold": 0.2}, True),
         ({"threshold": 0.05}, False),
         ({"warmup": 3}, True),
+        ({"share": "high"}, True),
+        ({"share": "low"}, False),
+        ({"table": (1.0, 2.0)}, True),
         ({"warmup": 5}, False),
         ({"threshold": 0.2, "warmup": 5}, False),
         ({"threshold": 0.2, "mode": "b"}, False),

@@ -6,12 +6,14 @@ Imports no torch: five agents cost nothing on a small machine.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from sol.search.cliff import Edge
 from sol.search.frontier import frontier_of
 from sol.search.records import Brief, Finding, FrontierPoint, Offer, Outcome, Proposal
 from sol.search.study import TechniqueStudy
+from sol.space import Space
 
 _REDRAWS = 40
 """Draws that repeat a known failure or a known setting before a technique counts as exhausted."""
@@ -34,62 +36,70 @@ class SkillAgent:
 
     def __init__(self, brief: Brief) -> None:
         self._brief = brief
-        self._studies = [TechniqueStudy(offer, brief.floor, brief.seed) for offer in brief.offers]
+        self._studies = [
+            TechniqueStudy(offer, brief.floor, brief.seed)
+            for offer in brief.offers
+            if self._can_show_a_gain(offer)
+        ]
         self._points: list[FrontierPoint] = []
         self._findings: list[Finding] = []
+        self._known_edges: dict[str, Edge] = {}
         self._trials = 0
         self._since_improvement = 0
-        self._exhausted = not brief.offers
+        self._exhausted = not self._studies
 
     def observe(self, finding: Finding) -> None:
         """Takes in what another agent posted."""
         self._findings.append(finding)
+
+    def obstacles(self) -> Mapping[str, str]:
+        """The techniques that it was offered and will not try, with the reason."""
+        return {
+            offer.technique: f"its bound {self._brief.bound_of(offer):.2f}x is inside the timing "
+            f"noise of {self._brief.noise:.0%}"
+            for offer in self._brief.offers
+            if not self._can_show_a_gain(offer)
+        }
 
     def hypothesise(self) -> Proposal | None:
         """The next setting worth measuring, or None when there is nothing left to learn."""
         if self._trials >= self._brief.max_trials:
             self._exhausted = True
             return None
-        for study in self._in_order_of_promise():
+        for study in self._in_order():
             config = study.draw(_REDRAWS)
             if config is not None:
                 self._trials += 1
-                return self._propose(study.offer, config, study)
+                return self._propose(study, config)
         self._exhausted = True
         return None
 
-    def reflect(self, proposal: Proposal, outcome: Outcome) -> Finding | None:
+    def reflect(self, proposal: Proposal, outcome: Outcome) -> tuple[Finding, ...]:
         """Learns from a measurement; returns what the others should know, if anything."""
         study = self._study_of(proposal.technique)
         study.learn(proposal.config, outcome)
-        if outcome.status != "measured" or outcome.quality is None or outcome.speed is None:
-            self._since_improvement += 1
-            return None
-        best = self._best_speedup()
-        self._points.append(FrontierPoint(proposal, outcome.quality, outcome.speed))
-        if outcome.speed.median <= best:
-            self._since_improvement += 1
-            return None
-        self._since_improvement = 0
-        return Finding(
-            skill=self._brief.skill,
-            text=f"{proposal.label}: {outcome.speed.median:.2f}x at {outcome.quality.psnr:.1f} dB",
-            data={"psnr": outcome.quality.psnr, "speedup": outcome.speed.median},
-        )
+        return (*self._find_gain(proposal, outcome), *self._find_edge(study))
 
     def frontier(self) -> tuple[FrontierPoint, ...]:
-        """The settings worth composing: each technique's own frontier.
+        """The settings worth composing: each technique's own frontier, off the edge of quality.
 
         By technique, not by skill: an exact technique that is slower than a lossy one of the
         same skill can still be stacked with it.
         """
         return tuple(
-            point
+            replace(point, guard=study.boundary.find_guard(point.proposal.config))
             for study in self._studies
-            for point in frontier_of(
-                p for p in self._points if p.proposal.technique == study.offer.technique
-            )
+            for point in frontier_of(self._safe_points(study))
         )
+
+    def edges(self) -> tuple[Edge, ...]:
+        """For each technique with settings that held and that failed: the narrowest gap."""
+        found = (study.boundary.edge() for study in self._studies)
+        return tuple(edge for edge in found if edge is not None)
+
+    def spaces(self) -> Mapping[str, Space]:
+        """What may be searched, by technique: neighbours of a setting lie in it."""
+        return {offer.technique: offer.space for offer in self._brief.offers}
 
     def state(self) -> AgentState:
         """For the orchestrator."""
@@ -102,26 +112,69 @@ class SkillAgent:
             exhausted=self._exhausted,
         )
 
-    def _propose(self, offer: Offer, config: Mapping[str, Any], study: TechniqueStudy) -> Proposal:
+    def _can_show_a_gain(self, offer: Offer) -> bool:
+        return self._brief.bound_of(offer) > 1 + self._brief.noise
+
+    def _propose(self, study: TechniqueStudy, config: Mapping[str, Any]) -> Proposal:
         return Proposal(
             number=self._trials,
             skill=self._brief.skill,
-            technique=offer.technique,
+            technique=study.offer.technique,
             config=config,
             hypothesis=study.reason,
-            expected_speedup=min(self._brief.bound, study.expected_speedup),
+            expected_speedup=min(self._brief.bound_of(study.offer), study.expected_speedup),
             known=self._known(),
         )
 
     def _known(self) -> str:
+        """The best that the others measured, or else what they last said about the target."""
         if not self._findings:
             return ""
-        best = max(self._findings, key=lambda f: f.data["speedup"])
-        return f"{best.skill}: {best.text}"
+        best = max(self._findings, key=lambda f: f.speedup or 0.0)
+        told = best if best.speedup is not None else self._findings[-1]
+        return f"{told.skill}: {told.text}"
 
-    def _in_order_of_promise(self) -> list[TechniqueStudy]:
-        """Unfinished first settings come first, then the technique with the best chances."""
-        return sorted(self._studies, key=lambda s: (not s.has_first_settings, -s.promise))
+    def _find_gain(self, proposal: Proposal, outcome: Outcome) -> tuple[Finding, ...]:
+        if outcome.status != "measured" or outcome.quality is None or outcome.speed is None:
+            self._since_improvement += 1
+            return ()
+        best, psnr, speedup = self._best_speedup(), outcome.quality.psnr, outcome.speed.median
+        self._points.append(FrontierPoint(proposal, outcome.quality, outcome.speed))
+        if speedup <= best:
+            self._since_improvement += 1
+            return ()
+        self._since_improvement = 0
+        text = f"{proposal.label}: {speedup:.2f}x at {psnr:.1f} dB"
+        return (Finding(self._brief.skill, text, {"psnr": psnr, "speedup": speedup}, speedup),)
+
+    def _find_edge(self, study: TechniqueStudy) -> tuple[Finding, ...]:
+        """Once the gap between what held and what failed is down to a margin."""
+        edge, technique = study.boundary.edge(), study.offer.technique
+        if edge is None or not edge.is_closed or edge == self._known_edges.get(technique):
+            return ()
+        self._known_edges[technique] = edge
+        text = f"{technique}, edge of quality: {edge.text}"
+        return (Finding(self._brief.skill, text, {"technique": technique, "share": edge.share}),)
+
+    def _in_order(self) -> list[TechniqueStudy]:
+        """First settings come first, in turns by bound; then the technique with the best chances.
+
+        Every technique is seen once before any is seen twice: none starves where time is short.
+        """
+        return sorted(self._studies, key=self._turn)
+
+    def _turn(self, study: TechniqueStudy) -> tuple[bool, int, float]:
+        if study.has_first_settings:
+            return (False, study.n_first_tried, -self._brief.bound_of(study.offer))
+        return (True, 0, -study.promise)
+
+    def _safe_points(self, study: TechniqueStudy) -> list[FrontierPoint]:
+        return [
+            point
+            for point in self._points
+            if point.proposal.technique == study.offer.technique
+            and not study.boundary.is_on_edge(point.proposal.config)
+        ]
 
     def _study_of(self, technique: str) -> TechniqueStudy:
         return next(s for s in self._studies if s.offer.technique == technique)

@@ -13,9 +13,12 @@ from sol.errors import UnknownNameError
 class Budget:
     """Limits of one run.
 
+    Time is the real limit: quick is enough for the first settings of a dozen techniques at ten
+    seconds a trial, and for closing in on the edge of the best few.
+
     Attributes:
         search_s: Seconds for the agents; the gate and the final timing come on top.
-        trials_per_agent: After so many, an agent stops.
+        trials_per_agent: After so many, an agent stops, however fast a trial is.
         calibration_prompts: Prompts on which a trial's quality is measured.
         trial_pairs: Interleaved pairs for a trial's speed.
         stacks: Composed stacks that are measured before the gate.
@@ -35,9 +38,9 @@ BUDGETS: Mapping[str, Budget] = MappingProxyType(
     {
         budget.name: budget
         for budget in (
-            Budget("quick", 180.0, 14, 3, 3, 4, 9),
-            Budget("standard", 900.0, 60, 6, 5, 10, 15),
-            Budget("thorough", 7200.0, 400, 10, 9, 24, 31),
+            Budget("quick", 300.0, 60, 3, 3, 4, 9),
+            Budget("standard", 900.0, 200, 6, 5, 10, 15),
+            Budget("thorough", 7200.0, 1500, 10, 9, 24, 31),
         )
     }
 )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sol.search.agent import AgentState
 from sol.search.budget import Budget
+from sol.search.cliff import Edge
 from sol.search.crew import Crew, Job
 from sol.search.executors.base import Done, Executor
 from sol.search.journal import Journal
+from sol.search.posting import post
 from sol.search.records import (
     Finding,
     FrontierPoint,
@@ -23,6 +25,7 @@ from sol.search.records import (
     Status,
 )
 from sol.search.worker import Pair
+from sol.space import Space
 from sol.technique import StackItem
 
 TRIAL_LIMIT_S = 600.0
@@ -44,12 +47,20 @@ class _Trial:
 
 @dataclass
 class AgentRecord:
-    """One agent's part of the run, for the report."""
+    """One agent's part of the run, for what follows it and for the report.
+
+    Attributes:
+        frontier: What it offers to be composed.
+        edges: Where quality ends, by what it measured.
+        spaces: What it could choose from, by technique.
+    """
 
     skill: str
     bound: float
     trials: list[tuple[Proposal, Outcome]] = field(default_factory=list)
     frontier: tuple[FrontierPoint, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    spaces: Mapping[str, Space] = field(default_factory=dict)
     status: str = "running"
 
 
@@ -100,16 +111,21 @@ class Orchestrator:
             for done in self._crew.wait():
                 self._handle(done)
         for record in self._records.values():
-            record.frontier = self._executor.ask_agent(record.skill, "frontier")
+            self._collect(record)
             if record.status == "running":
                 self._retire(record, "time is up")
         return self._records
+
+    def _collect(self, record: AgentRecord) -> None:
+        record.frontier = self._executor.ask_agent(record.skill, "frontier")
+        record.edges = self._executor.ask_agent(record.skill, "edges")
+        record.spaces = self._executor.ask_agent(record.skill, "spaces")
 
     def _admit(self, state: AgentState) -> None:
         record = AgentRecord(state.skill, state.bound)
         self._records[state.skill] = record
         if state.exhausted:
-            self._retire(record, "no technique applies")
+            self._retire(record, "no technique applies that could gain beyond the noise")
         elif state.bound <= 1 + self._noise:
             self._retire(
                 record,
@@ -211,7 +227,7 @@ class Orchestrator:
             outcome.status, outcome.reason, outcome.quality, outcome.speed, round(seconds, 2)
         )
         self._records[skill].trials.append((trial.proposal, outcome))
-        finding: Finding | None = self._executor.ask_agent(
+        findings: tuple[Finding, ...] = self._executor.ask_agent(
             skill, "reflect", trial.proposal, outcome
         )
         self._journal.write(
@@ -227,14 +243,8 @@ class Orchestrator:
             high=_round(outcome.speed.high if outcome.speed else None),
             counts=outcome.quality.counts if outcome.quality else {},
         )
-        if finding is not None:
-            self._post(finding)
-
-    def _post(self, finding: Finding) -> None:
-        self._journal.write(finding.skill, "post", finding=finding.text)
-        for skill in self._records:
-            if skill != finding.skill:
-                self._executor.ask_agent(skill, "observe", finding)
+        for finding in findings:
+            post(finding, self._records, self._executor, self._journal)
 
     def _retire(self, record: AgentRecord, why: str) -> None:
         record.status = why

@@ -11,14 +11,22 @@ from sol.target import Hardware, Model, Workload
 
 Status = Literal["measured", "over_budget", "no_effect", "failed"]
 
+_LONGEST_SHOWN = 4
+"""Entries of the longest sequence in a label: what is longer is a table, not a setting."""
+
 
 @dataclass(frozen=True)
 class Offer:
-    """One technique that an agent may propose on this target."""
+    """One technique that an agent may propose on this target.
+
+    Attributes:
+        bound: Amdahl's bound on its own speed-up; None where only its skill's is known.
+    """
 
     technique: str
     space: Space
     exactness: str
+    bound: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,7 @@ class Brief:
     Attributes:
         bound: Amdahl's bound on the speed-up of the whole skill.
         floor: Calibration quality below which a setting is of no use.
+        noise: How far from 1 the speed-up of nothing reads: 0.03 for up to 1.03x.
     """
 
     skill: str
@@ -62,6 +71,11 @@ class Brief:
     floor: QualityFloor
     max_trials: int
     seed: int
+    noise: float = 0.0
+
+    def bound_of(self, offer: Offer) -> float:
+        """The technique's own bound, or its skill's where it has none."""
+        return self.bound if offer.bound is None else offer.bound
 
 
 @dataclass(frozen=True)
@@ -82,9 +96,9 @@ class Proposal:
 
     @property
     def label(self) -> str:
-        """For people: the technique and its settings."""
-        settings = " ".join(f"{key}={value}" for key, value in self.config.items())
-        return f"{self.technique} {settings}".strip()
+        """For people: the technique and its settings, without calibrated tables."""
+        shown = ((key, value) for key, value in self.config.items() if not _is_table(value))
+        return " ".join([self.technique, *(f"{key}={value}" for key, value in shown)])
 
 
 @dataclass(frozen=True)
@@ -131,20 +145,31 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Finding:
-    """What an agent posts for the others: a fact and the data behind it."""
+    """What an agent posts for the others: a fact and the data behind it.
+
+    Attributes:
+        speedup: Of the setting that the finding is about; None where it is about the target, or
+            about where quality ends.
+    """
 
     skill: str
     text: str
-    data: Mapping[str, Any]
+    data: Mapping[str, float | str]
+    speedup: float | None = None
 
 
 @dataclass(frozen=True)
 class FrontierPoint:
-    """A setting that nothing of its skill beats in both speed and quality."""
+    """A setting that nothing of its technique beats in both speed and quality.
+
+    Attributes:
+        guard: The knobs of a bolder setting that was measured and held as well, if one was.
+    """
 
     proposal: Proposal
     quality: Quality
     speed: Speed
+    guard: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -158,3 +183,7 @@ class WorkerInfo:
     device_key: str
     load_s: float
     versions: Mapping[str, str]
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, list | tuple | Mapping) and len(value) > _LONGEST_SHOWN

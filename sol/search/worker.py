@@ -33,7 +33,7 @@ from sol.search.memory_probe import measure_process_peak
 from sol.search.records import Offer, Quality, QualityFloor, Speed, WorkerInfo
 from sol.skills.registry import TECHNIQUES
 from sol.target import Workload
-from sol.technique import SpaceContext, Stack, find_obstacle
+from sol.technique import SpaceContext, Stack, Technique, find_obstacle
 
 T = TypeVar("T")
 Pair = tuple[str, int]
@@ -125,8 +125,7 @@ class MeasuringWorker:
             if obstacle:
                 obstacles[technique.name] = obstacle
             else:
-                offer = Offer(technique.name, technique.space(context), technique.exactness)
-                offers.append(offer)
+                offers.append(_offer(technique, context))
         return tuple(offers), obstacles
 
     def make_baseline(self, pairs: Sequence[Pair]) -> tuple[float, ...]:
@@ -291,6 +290,12 @@ class MeasuringWorker:
     def _synchronize(self) -> None:
         if self._device == "cuda":
             torch.cuda.synchronize()
+
+
+def _offer(technique: Technique, context: SpaceContext) -> Offer:
+    diagnosis, saves = context.diagnosis, technique.saves
+    bound = diagnosis.bound_if_free(saves(diagnosis)) if saves is not None else None
+    return Offer(technique.name, technique.space(context), technique.exactness, bound)
 
 
 def _require_finite(rendering: Rendering) -> None:

@@ -3,44 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from sol.integrator.compose import choose_diverse, compose
 from sol.search.orchestrator import AgentRecord
 from sol.search.records import FrontierPoint
 from sol.skills.registry import TECHNIQUES
-from sol.stages.judge import Judged, contains_rejected_loss, judge
+from sol.space import Space
+from sol.stages.edge import check_edge
+from sol.stages.judge import Judged, contains_loss_of, contains_rejected_loss, judge
 from sol.stages.request import Session
 from sol.stages.stacks import MeasuredStack, measure_stacks
+from sol.technique import Stack
 
 _ROUNDS = 3
 """After three rounds of rejected stacks, what is left is slow or as risky as what failed."""
 
 
+@dataclass
+class _Choice:
+    """What became of the stacks so far."""
+
+    session: Session
+    spaces: Mapping[str, Space]
+    measured: list[MeasuredStack] = field(default_factory=list)
+    judged: list[Judged] = field(default_factory=list)
+
+    @property
+    def is_made(self) -> bool:
+        return bool(self.judged) and self.judged[-1].is_accepted
+
+    def is_hopeless(self, stack: Stack) -> bool:
+        """Whether it has all the loss of a stack that the gate rejected or that is on the edge."""
+        fallen = (s.candidate.stack for s in self.measured if s.edge and s.edge.has_fallen)
+        return contains_loss_of(stack, fallen) or contains_rejected_loss(stack, self.judged)
+
+    def take(self, stack: MeasuredStack) -> None:
+        """Looks over the edge, then sends to the gate, what is still worth it."""
+        if stack.is_eligible and not self.is_made and not self.is_hopeless(stack.candidate.stack):
+            stack = _look_over_the_edge(self.session, stack, self.spaces)
+            if stack.is_eligible:
+                self.judged.append(judge(self.session, stack))
+        self.measured.append(stack)
+
+
 def choose_stack(
     session: Session, agents: Mapping[str, AgentRecord]
 ) -> tuple[tuple[MeasuredStack, ...], tuple[Judged, ...]]:
-    """Every stack that was measured, and every one that was at the gate."""
+    """Every stack that was measured, and every one that was at the gate.
+
+    A stack on the edge of quality does not get to the gate; those with gentler settings follow.
+    """
     frontiers = {skill: _gaining(record.frontier) for skill, record in agents.items()}
     left = compose(frontiers, TECHNIQUES, session.floor.psnr)
     session.journal.write("integrator", "compose", admissible=len(left))
-    measured: list[MeasuredStack] = []
-    judged: list[Judged] = []
+    choice = _Choice(session, _spaces(agents))
     for _ in range(_ROUNDS):
         chosen = choose_diverse(left, session.request.budget.stacks)
-        if not chosen:
+        if not chosen or choice.is_made:
             break
-        fresh = measure_stacks(session, chosen)
-        measured += fresh
-        judged += judge(session, fresh)
-        if judged and judged[-1].is_accepted:
-            break
+        for stack in measure_stacks(session, chosen):
+            choice.take(stack)
         left = tuple(
             candidate
             for candidate in left
-            if candidate not in chosen and not contains_rejected_loss(candidate.stack, judged)
+            if candidate not in chosen and not choice.is_hopeless(candidate.stack)
         )
-    return tuple(measured), tuple(judged)
+    return tuple(choice.measured), tuple(choice.judged)
+
+
+def _look_over_the_edge(
+    session: Session, stack: MeasuredStack, spaces: Mapping[str, Space]
+) -> MeasuredStack:
+    check = check_edge(session, stack.candidate, spaces)
+    return replace(stack, edge=check, reason=check.text if check.has_fallen else "")
 
 
 def _gaining(points: tuple[FrontierPoint, ...]) -> tuple[FrontierPoint, ...]:
     return tuple(point for point in points if point.speed.median > 1.0)
+
+
+def _spaces(agents: Mapping[str, AgentRecord]) -> dict[str, Space]:
+    return {name: space for record in agents.values() for name, space in record.spaces.items()}

@@ -46,18 +46,6 @@ class Judged:
         return self.numbers is not None and not self.reason
 
 
-def judge(session: Session, measured: tuple[MeasuredStack, ...]) -> tuple[Judged, ...]:
-    """Every stack that was judged, in order; the last one is accepted, or none is."""
-    judged: list[Judged] = []
-    for stack in measured:
-        if not stack.is_eligible or contains_rejected_loss(stack.candidate.stack, judged):
-            continue
-        judged.append(_judge_one(session, stack))
-        if judged[-1].is_accepted:
-            break
-    return tuple(judged)
-
-
 def lossy_members(stack: Stack) -> frozenset[str]:
     """The members that may change the video, each with its settings."""
     return frozenset(
@@ -69,14 +57,19 @@ def lossy_members(stack: Stack) -> frozenset[str]:
 
 def contains_rejected_loss(stack: Stack, judged: Iterable[Judged]) -> bool:
     """Whether the stack has all lossy members of one that the gate rejected: it would be too."""
-    members = lossy_members(stack)
-    rejected = (
-        lossy_members(j.measured.candidate.stack) for j in judged if not j.gate.verdict.is_accepted
+    return contains_loss_of(
+        stack, (j.measured.candidate.stack for j in judged if not j.gate.verdict.is_accepted)
     )
-    return any(lossy and lossy <= members for lossy in rejected)
 
 
-def _judge_one(session: Session, measured: MeasuredStack) -> Judged:
+def contains_loss_of(stack: Stack, others: Iterable[Stack]) -> bool:
+    """Whether the stack has all lossy members, with their settings, of one of the others."""
+    members = lossy_members(stack)
+    return any(lossy and lossy <= members for lossy in map(lossy_members, others))
+
+
+def judge(session: Session, measured: MeasuredStack) -> Judged:
+    """The gate on held-out pairs, then the final numbers if it accepts."""
     label, stack = measured.candidate.label, measured.candidate.stack
     session.journal.write(_WHO, "judge", stack=label, pairs=len(session.held_out))
     gate = run_gate(session.crew, stack, session.request.profile, session.held_out)

@@ -23,6 +23,7 @@ from sol.recipe import (
 )
 from sol.search.records import Speed
 from sol.skills.registry import get_technique
+from sol.stages.edge import EdgeCheck
 from sol.stages.judge import Judged
 from sol.stages.request import Session
 from sol.technique import StackItem, parse_config
@@ -51,9 +52,12 @@ def make_recipe(session: Session, winner: Judged) -> Recipe:
             speedup=measured_ratio(speed, device),
             baseline_s=measured_seconds(speed.baseline_s, device),
             accelerated_s=measured_seconds(speed.accelerated_s, device),
-            quality=tuple(
-                QualityCheck(c.name, _round(c.value), _round(c.bound), _round(c.margin), c.n)
-                for c in verdict.checks
+            quality=(
+                *(
+                    QualityCheck(c.name, _round(c.value), _round(c.bound), _round(c.margin), c.n)
+                    for c in verdict.checks
+                ),
+                *_edge_check(winner.measured.edge),
             ),
             memory=Memory(
                 memory.baseline_weights,
@@ -81,6 +85,14 @@ def _member(item: StackItem) -> Member:
     technique = get_technique(item.technique)
     config = asdict(parse_config(technique, item.config))
     return Member(item.technique, technique.skill, config, item.schedule)
+
+
+def _edge_check(edge: EdgeCheck | None) -> tuple[QualityCheck, ...]:
+    """The bolder neighbour's PSNR against the search's floor; no numbers where none could move."""
+    if edge is None:
+        return ()
+    psnr = _round(edge.psnr)
+    return (QualityCheck("edge_psnr", psnr, psnr, _round(edge.floor_psnr), edge.n),)
 
 
 def measured_ratio(speed: Speed, device: str) -> Measured:

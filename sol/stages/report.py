@@ -14,7 +14,7 @@ from sol.measure.fidelity import Frames
 from sol.measure.stats import Interval, bootstrap_median
 from sol.search.crew import Job
 from sol.search.orchestrator import TRIAL_LIMIT_S, AgentRecord
-from sol.search.records import Outcome, Proposal, Speed
+from sol.search.records import FrontierPoint, Outcome, Proposal, Speed
 from sol.stages.judge import Judged
 from sol.stages.request import Session
 from sol.stages.stacks import MeasuredStack
@@ -124,6 +124,7 @@ def _stack_report(stack: MeasuredStack, judged: tuple[Judged, ...]) -> StackRepo
         status=status,
         reason=at_gate.reason if at_gate else stack.reason,
         verdict=at_gate.gate.verdict if at_gate else None,
+        edge=stack.edge.text if stack.edge else "",
     )
 
 
@@ -134,7 +135,16 @@ def _agent_report(record: AgentRecord) -> AgentReport:
         kept=len(record.frontier),
         status=record.status,
         note=f"at most {record.bound:.2f}x by the diagnosis",
+        edges=(
+            *(f"{edge.technique}: {edge.text}" for edge in record.edges),
+            *(_describe_guard(point) for point in record.frontier if point.guard),
+        ),
     )
+
+
+def _describe_guard(point: FrontierPoint) -> str:
+    guard = ", ".join(f"{name} {value}" for name, value in (point.guard or {}).items())
+    return f"{point.proposal.label}: guarded by {guard}, which held as well"
 
 
 def _point(proposal: Proposal, outcome: Outcome, members: set[tuple[str, str]]) -> Point:

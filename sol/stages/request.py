@@ -62,6 +62,11 @@ class Session:
     self_timing: Speed
 
     @property
+    def noise(self) -> float:
+        """How far from 1 the speed-up of nothing reads: a gain must be beyond it."""
+        return max(self.self_timing.high - 1, 0.0)
+
+    @property
     def floor(self) -> QualityFloor:
         """The gate's floors on PSNR, which the search aims at on its own prompts."""
         rules = [r for r in self.request.profile.metrics if r.metric == "psnr"]

@@ -8,6 +8,7 @@ from sol.integrator.compose import Candidate
 from sol.search.crew import Job
 from sol.search.orchestrator import TRIAL_LIMIT_S
 from sol.search.records import Quality, Speed
+from sol.stages.edge import EdgeCheck
 from sol.stages.request import Session
 
 _WHO = "integrator"
@@ -15,12 +16,18 @@ _WHO = "integrator"
 
 @dataclass(frozen=True)
 class MeasuredStack:
-    """A candidate and what was measured of it; `reason` says why it is out, if it is."""
+    """A candidate and what was measured of it.
+
+    Attributes:
+        reason: Why it is out, if it is.
+        edge: What its bolder neighbour did, where it was looked at.
+    """
 
     candidate: Candidate
     quality: Quality | None = None
     speed: Speed | None = None
     reason: str = ""
+    edge: EdgeCheck | None = None
 
     @property
     def is_eligible(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from sol.diagnosis import Diagnosis
@@ -11,7 +12,8 @@ from sol.search.crew import Crew, Job
 from sol.search.executors.base import Executor
 from sol.search.journal import Journal
 from sol.search.orchestrator import TRIAL_LIMIT_S
-from sol.search.records import Brief, Speed
+from sol.search.posting import post
+from sol.search.records import Brief, Finding, Offer, Speed
 from sol.search.worker import Pair, WorkerPlan
 from sol.skills.policies import POLICIES
 from sol.stages.request import Session, TuneRequest
@@ -57,33 +59,47 @@ def start_session(request: TuneRequest, executor: Executor, journal: Journal) ->
 
 
 def brief_agents(session: Session) -> tuple[AgentState, ...]:
-    """Starts one agent a skill with the techniques that apply here."""
-    states = []
+    """Starts one agent a skill with the techniques that apply here, and posts what is known."""
+    states = tuple(_brief_agent(session, skill) for skill in session.request.skills)
     for skill in session.request.skills:
-        policy = POLICIES[skill]
-        offers, obstacles = session.crew.run(
-            Job("offers", (skill, session.diagnosis), TRIAL_LIMIT_S)
-        )
-        brief = Brief(
-            skill=skill,
-            offers=offers,
-            bound=policy.bound(session.diagnosis),
-            reason=policy.argument,
-            floor=session.floor,
-            max_trials=session.request.budget.trials_per_agent,
-            seed=session.request.seed,
-        )
-        session.executor.start_agent(brief)
-        states.append(session.executor.ask_agent(skill, "state"))
-        session.journal.write(
-            skill,
-            "observe",
-            techniques=[offer.technique for offer in offers],
-            not_applicable=obstacles,
-            bound=round(brief.bound, 2),
-            bound_if=policy.argument,
-        )
-    return tuple(states)
+        fact = POLICIES[skill].fact(session.diagnosis)
+        if fact is not None:
+            finding = Finding(skill, fact.text, fact.data)
+            post(finding, session.request.skills, session.executor, session.journal)
+    return states
+
+
+def _brief_agent(session: Session, skill: str) -> AgentState:
+    offers, inapplicable = session.crew.run(
+        Job("offers", (skill, session.diagnosis), TRIAL_LIMIT_S)
+    )
+    brief = _make_brief(session, skill, offers)
+    session.executor.start_agent(brief)
+    hopeless: Mapping[str, str] = session.executor.ask_agent(skill, "obstacles")
+    session.journal.write(
+        skill,
+        "observe",
+        techniques=[offer.technique for offer in offers if offer.technique not in hopeless],
+        not_applicable={**inapplicable, **hopeless},
+        bound=round(brief.bound, 2),
+        bound_if=brief.reason,
+    )
+    state: AgentState = session.executor.ask_agent(skill, "state")
+    return state
+
+
+def _make_brief(session: Session, skill: str, offers: tuple[Offer, ...]) -> Brief:
+    policy = POLICIES[skill]
+    return Brief(
+        skill=skill,
+        offers=offers,
+        bound=policy.bound(session.diagnosis),
+        reason=policy.argument,
+        floor=session.floor,
+        max_trials=session.request.budget.trials_per_agent,
+        seed=session.request.seed,
+        noise=session.noise,
+    )
 
 
 def held_out_pairs(profile: Profile, prompts: str) -> tuple[Pair, ...]:
@@ -118,7 +134,12 @@ def _time_self(crew: Crew, journal: Journal, pair: Pair, n_pairs: int) -> Speed:
 
 
 def _rounded(diagnosis: Diagnosis) -> dict[str, object]:
-    return {
-        key: round(value, 4) if isinstance(value, float) else [round(v, 4) for v in value]
-        for key, value in asdict(diagnosis).items()
-    }
+    return {key: _round(value) for key, value in asdict(diagnosis).items()}
+
+
+def _round(value: float | tuple[float, ...] | Mapping[str, float]) -> object:
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, Mapping):
+        return {name: round(seconds, 4) for name, seconds in value.items()}
+    return [round(v, 4) for v in value]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -114,3 +115,23 @@ def test_the_frontier_keeps_what_nothing_beats_in_both():
     ]
     kept = [(p.speed.median, p.quality.psnr) for p in frontier_of(points)]
     assert kept == [(2.0, 25.0), (1.5, 30.0), (1.1, 35.0)]
+
+
+def test_a_dozen_techniques_that_exclude_one_another_compose_quickly():
+    """All combinations of their settings would be some 10^12."""
+    rivals = {
+        f"skip_{i}": replace(TECHNIQUES["easycache"], name=f"skip_{i}") for i in range(12)
+    } | {"text_kv": TECHNIQUES["text_kv"]}
+    points = [
+        FrontierPoint(
+            Proposal(1, "cache", name, {"threshold": 0.1 * n}, "", 1.0),
+            Quality(40.0, 40.0, 0.9, 1.2, 2),
+            Speed(1.2, 1.1, 1.3, 3, (1.0,), (1.0,)),
+        )
+        for name in rivals
+        for n in range(1, 10)
+        if name != "text_kv"
+    ]
+    points.append(point("text_kv", 1.02, 100.0))
+    candidates = compose({"cache": points}, rivals, 30.0)
+    assert len(candidates) == 12 * 9 * 2 + 1

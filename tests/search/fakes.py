@@ -15,6 +15,7 @@ from sol.space import Choice, Float, Space
 from sol.target import Hardware, Model, Workload
 
 DIAGNOSIS = Diagnosis(10.0, 9.0, 6.0, 0.5, 0.1, (0.5, 0.1, 0.1))
+CLIFF = 0.3
 SPACES = {
     "cache": (
         Offer("easycache", Space({"threshold": Float(0.01, 1.0, bolder="up")},
@@ -46,6 +47,9 @@ class FakeWorker:
             0.0,
             {},
         )
+
+    def offers(self, skill: str, diagnosis: Diagnosis) -> Any:
+        return SPACES[skill], {"other": "it needs what is not there"}
 
     def measure_quality(self, stack: Any, pairs: Any, floor: Any) -> Quality:
         psnr = float(np.mean([self._psnr(item) for item in stack]))
@@ -84,3 +88,10 @@ class FakeWorker:
 
     def _speed(self, stack: Any) -> float:
         return 1.0 + sum(float(item.config.get("threshold", 0.2)) for item in stack)
+
+
+class CliffWorker(FakeWorker):
+    """easycache: faster with the threshold; quality is perfect up to `CLIFF` and then gone."""
+
+    def _psnr(self, item: Any) -> float:
+        return 45.0 if item.config.get("threshold", 0.0) <= CLIFF else 12.0

@@ -1,7 +1,7 @@
 import pytest
 
 from sol.search.bisection import gentlest, halfway, has_ordered_knobs
-from sol.space import Choice, Float, Int, Space
+from sol.space import Choice, Float, Int, Ranked, Space
 
 SPACE = Space(
     {
@@ -27,3 +27,11 @@ def test_the_gentlest_setting():
 def test_without_ordered_knobs_there_is_nothing_to_bisect():
     assert has_ordered_knobs(SPACE)
     assert not has_ordered_knobs(Space({"mode": Choice((1, 2))}))
+
+
+def test_ranked_knobs_are_halved_by_rank():
+    space = Space({"share": Ranked(("a", "b", "c", "d", "e"))})
+    assert has_ordered_knobs(space)
+    assert halfway(space, {"share": "a"}, {"share": "e"}) == {"share": "c"}
+    assert halfway(space, {"share": "b"}, {"share": "c"}) == {"share": "b"}
+    assert gentlest(space, {"share": "d"}) == {"share": "a"}

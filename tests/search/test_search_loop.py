@@ -106,6 +106,16 @@ def test_the_search_stops_when_its_time_is_up(tmp_path):
     assert any(line.get("reason") == "time is up" for line in lines)
 
 
+def test_what_follows_the_search_learns_where_quality_ends_and_what_could_be_chosen(tmp_path):
+    records, lines = run(tmp_path)
+    (edge,) = records["cache"].edges
+    assert edge.technique == "easycache"
+    assert edge.held["threshold"] <= 0.4 < edge.failed["threshold"]
+    assert dict(records["cache"].spaces) == {o.technique: o.space for o in SPACES["cache"]}
+    posts = [line["finding"] for line in lines if line["turn"] == "post"]
+    assert any("edge of quality" in text for text in posts)
+
+
 def test_every_turn_of_an_agent_is_in_the_journal(tmp_path):
     records, lines = run(tmp_path)
     turns = [line["turn"] for line in lines if line["agent"] == "cache"]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from examples import OTHER_PROMPT, PROMPT
 
+from sol.diagnosis import Diagnosis
 from sol.errors import NoEffectError
 from sol.schedule import Schedule
 from sol.search.memory_probe import measure_process_peak
 from sol.search.records import QualityFloor
 from sol.search.worker import ContaminatedWorkerError, MeasuringWorker, WorkerPlan
+from sol.skills.registry import TECHNIQUES
 from sol.technique import StackItem
 
 PAIRS = ((PROMPT, 0), (OTHER_PROMPT, 1))
@@ -100,6 +104,15 @@ def test_offers_come_with_reasons_for_what_is_left_out(worker):
     for offer in offers:
         for first in offer.space.first:
             assert set(offer.space.knobs) <= set(first)
+
+
+def test_a_technique_that_says_what_it_saves_has_a_bound_of_its_own(worker, monkeypatch):
+    half = replace(TECHNIQUES["text_kv"], saves=lambda diagnosis: diagnosis.total_s / 2)
+    table = {"text_kv": half, "step_mask": TECHNIQUES["step_mask"]}
+    monkeypatch.setattr("sol.search.worker.TECHNIQUES", table)
+    offers, _ = worker.offers("cache", Diagnosis(10.0, 9.0, 6.0, 0.5, 0.1, (0.5,) * 7))
+    bounds = {offer.technique: offer.bound for offer in offers}
+    assert bounds == {"text_kv": pytest.approx(2.0), "step_mask": None}
 
 
 @pytest.mark.slow

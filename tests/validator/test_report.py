@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -250,6 +251,20 @@ def test_a_run_without_a_winner_says_why_each_stack_failed():
     assert page.text.index("95% lower bound 23.9") < page.text.index("Baseline, one video")
     assert "there is no recipe" in page.text
     assert "✗ failed" in page.texts
+
+
+def test_where_quality_ends_is_told_by_agent():
+    agent = AgentReport("cache", 3, 1, "done", edges=("easycache: threshold 0.2 held",))
+    page = Page(render_html(make_report(agents=(agent,)), {}))
+    assert "Where quality ends" in page.texts
+    assert "cache: easycache: threshold 0.2 held" in page.texts
+
+
+def test_a_calibrated_table_is_not_spelt_out():
+    member = {"technique": "a", "config": {"table": [0.5] * 24, "n": 3}, "schedule": {}}
+    stacks = (*STACKS[:1], replace(STACKS[1], members=(member,)))
+    page = Page(render_html(make_report(stacks=stacks), {}))
+    assert "table=(24 values), n=3" in page.texts
 
 
 def test_an_empty_run_still_renders():

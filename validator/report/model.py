@@ -16,13 +16,18 @@ SCHEMA = "sol.report/1"
 
 @dataclass(frozen=True)
 class AgentReport:
-    """What one skill's agent tried and kept, and how it ended."""
+    """What one skill's agent tried and kept, and how it ended.
+
+    Attributes:
+        edges: For each technique of which a setting failed: how near to it another one held.
+    """
 
     skill: str
     trials: int
     kept: int
     status: str
     note: str = ""
+    edges: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class StackReport:
         predicted_speedup: What the cost model expected.
         psnr: Mean over the prompts it was measured on, in dB.
         verdict: The gate's, for a stack that got that far.
+        edge: What its bolder neighbour did, for a stack that was to go there.
     """
 
     label: str
@@ -59,6 +65,7 @@ class StackReport:
     status: str
     reason: str = ""
     verdict: Verdict | None = None
+    edge: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from sol.validator.report.model import RunReport, StackReport
 from sol.validator.report.numbers import NONE, show, show_bytes, show_interval
 from sol.validator.report.quality import badge, show_checks
 
+_LONGEST_SHOWN = 8
 _MEMORY_ROWS = (("Weights", "weights_bytes"), ("Peak while generating", "peak_bytes"))
 
 
@@ -56,7 +57,10 @@ def show_members(report: RunReport) -> Markup:
         for member in stack.members
     ]
     head = ("Technique", "Config", "Schedule", "Counted while running")
-    return table("Members of the accepted stack", head, rows)
+    return join(
+        table("Members of the accepted stack", head, rows),
+        _show_edge(stack),
+    )
 
 
 def show_agents(report: RunReport) -> Markup:
@@ -69,6 +73,7 @@ def show_agents(report: RunReport) -> Markup:
     head = ("Skill", "Setting", "Speed-up", "PSNR", "Status", "Reason")
     return join(
         table("Agents", ("Skill", "Trials", "Kept", "Status", "Note"), list(agents)),
+        _list_edges(report),
         element(
             "details",
             element("summary", f"All {len(points)} measured settings"),
@@ -109,6 +114,15 @@ def _list_reasons(report: RunReport) -> Markup:
     )
 
 
+def _list_edges(report: RunReport) -> Markup | None:
+    lines = [element("li", f"{a.skill}: {edge}") for a in report.agents for edge in a.edges]
+    if not lines:
+        return None
+    return element(
+        "details", element("summary", "Where quality ends"), element("ul", *lines), open=True
+    )
+
+
 def _reasons_of(stack: StackReport) -> tuple[str, ...]:
     if stack.verdict and stack.verdict.reasons:
         return stack.verdict.reasons
@@ -123,8 +137,16 @@ def _show_stack(stack: StackReport, *, is_open: bool) -> Markup:
         element("h3", stack.label, " ", element("span", stack.status, class_="badge")),
         element("p", f"{members}: speed-up {numbers}.", class_="quiet"),
         element("ul", *(element("li", reason) for reason in _reasons_of(stack))),
+        _show_edge(stack),
         _fold_checks(stack, is_open=is_open),
     )
+
+
+def _show_edge(stack: StackReport) -> Markup | None:
+    """What its bolder neighbour did, where that is not already the reason why it is out."""
+    if not stack.edge or stack.edge == stack.reason:
+        return None
+    return element("p", f"Edge of quality: {stack.edge}.", class_="quiet")
 
 
 def _fold_checks(stack: StackReport, *, is_open: bool) -> Markup | None:
@@ -164,4 +186,6 @@ def _as_code(value: Any) -> Markup | None:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list | tuple) and len(value) > _LONGEST_SHOWN:
+        return f"({len(value)} values)"
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)

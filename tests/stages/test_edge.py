@@ -1,0 +1,211 @@
+"""A stack whose bolder neighbour falls does not reach the gate; a gentler one does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import DIAGNOSIS, CliffWorker
+
+from sol.integrator.compose import Candidate
+from sol.search.budget import Budget
+from sol.search.crew import Crew
+from sol.search.executors.inline import InlineExecutor
+from sol.search.journal import Journal
+from sol.search.orchestrator import AgentRecord
+from sol.search.records import FrontierPoint, Proposal, Quality, Speed
+from sol.search.worker import MemoryReading, WorkerPlan
+from sol.space import Choice, Float, Ranked, Space
+from sol.stages.choose import choose_stack
+from sol.stages.edge import NO_EDGE, bolder_neighbour, check_edge
+from sol.stages.recipe import make_recipe
+from sol.stages.report import make_report
+from sol.stages.request import Session, TuneRequest
+from sol.target import Target
+from sol.technique import StackItem
+from sol.validator.profile import parse_profile
+from sol.validator.report.model import to_json
+from sol.validator.report.page import render_html
+
+SPACES = {
+    "easycache": Space({"threshold": Float(0.0, 1.0, bolder="up")}),
+    "step_mask": Space({"skip": Ranked(("2", "2,4", "2,4,6"))}),
+    "int8_dynamic": Space({"layers": Choice(("all", "feed_forward"))}),
+    "text_kv": Space(),
+}
+PROFILE = parse_profile(
+    {
+        "schema": "sol.gate/1",
+        "name": "test",
+        "confidence": 0.95,
+        "n_prompts": 2,
+        "n_seeds": 1,
+        "probes": [],
+        "metrics": [{"metric": "psnr", "kind": "floor", "margin": 30.0}],
+    },
+    "test",
+)
+SAFE, ON_EDGE = 0.2, 0.28
+TIMING = Speed(1.0, 0.98, 1.02, 3, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0))
+
+
+class EdgeWorker(CliffWorker):
+    """Quality ends at CLIFF; the gate finds nothing wrong with any stack."""
+
+    def measure_quality(self, stack: Any, pairs: Any, floor: Any) -> Quality:
+        if any(item.config.get("threshold", 0.0) > 0.9 for item in stack):
+            raise MemoryError("no room")
+        psnr = min(self._psnr(item) for item in stack)
+        return Quality(psnr, psnr, 0.9, self._speed(stack), len(pairs))
+
+    def compare(self, stack: Any, pair: Any, compare: Any) -> Any:
+        frames = np.zeros((6, 16, 16, 3), np.float32)
+        for t in range(6):
+            frames[t, :, 2 * t : 2 * t + 3] = 0.8
+        return compare(*pair, frames, frames.copy()), {}
+
+    def latents_after_undo(self, stack: Any, pair: Any) -> Any:
+        return np.ones(3, np.float32), np.ones(3, np.float32)
+
+    latents_at_identity = latents_after_undo
+
+    def final_latents(self, stack: Any, pairs: Any) -> Any:
+        return np.ones(3, np.float32)
+
+    def measure_memory(self, stack: Any, pair: Any) -> MemoryReading:
+        return MemoryReading(1, 1, 1, 1)
+
+
+@pytest.fixture
+def session(tmp_path):
+    executor = InlineExecutor(make_worker=EdgeWorker)
+    infos = executor.start_workers(WorkerPlan("fake", None, None, {}, tmp_path))
+    request = TuneRequest(
+        "fake", None, None, {}, Budget("t", 1.0, 1, 2, 3, 4, 3), PROFILE, ("cache",), 0, tmp_path
+    )
+    target = Target(infos[0].model, infos[0].hardware, infos[0].workload)
+    with Journal(tmp_path / "journal.jsonl", lambda: 0.0) as journal:
+        yield Session(
+            request, executor, Crew(executor, infos), journal, infos, target,
+            calibration=(("a", 0), ("b", 1)), held_out=(("c", 2), ("d", 3)),
+            diagnosis=DIAGNOSIS, self_timing=TIMING,
+        )  # fmt: skip
+
+
+def point(technique: str, **config: Any) -> FrontierPoint:
+    speedup = 1.0 + float(config.get("threshold", 0.1))
+    return FrontierPoint(
+        Proposal(1, "cache", technique, config, "", 1.0),
+        Quality(45.0, 45.0, 0.9, speedup, 2),
+        Speed(speedup, speedup, speedup, 3, (1.0,), (1.0 / speedup,)),
+    )
+
+
+def candidate(*points: FrontierPoint) -> Candidate:
+    stack = tuple(StackItem(p.proposal.technique, p.proposal.config) for p in points)
+    return Candidate(stack, points, 1.5, 45.0)
+
+
+def record(*points: FrontierPoint) -> dict[str, AgentRecord]:
+    return {"cache": AgentRecord("cache", 4.0, frontier=points, spaces=SPACES)}
+
+
+def test_a_planted_stack_on_the_edge_is_found_and_says_where_it_falls(session):
+    check = check_edge(session, candidate(point("easycache", threshold=ON_EDGE)), SPACES)
+    assert check.has_fallen
+    assert check.text.startswith("on the edge: easycache threshold 0.28 -> 0.33 falls to 12.0 dB")
+    assert (check.psnr, check.floor_psnr, check.n) == (12.0, 30.0, 2)
+
+
+def test_a_safe_stack_is_not_on_the_edge(session):
+    check = check_edge(session, candidate(point("easycache", threshold=SAFE)), SPACES)
+    assert not check.has_fallen
+    assert check.text == "bolder neighbour easycache threshold 0.2 -> 0.25 holds 45.0 dB"
+    assert check.psnr == 45.0
+
+
+def test_a_neighbour_that_cannot_be_measured_counts_as_fallen(session):
+    check = check_edge(session, candidate(point("easycache", threshold=0.88)), SPACES)
+    assert check.has_fallen
+    assert "cannot be measured: MemoryError: no room" in check.text
+    assert check.psnr is None
+
+
+def test_all_lossy_members_move_at_once_and_no_others():
+    stack = candidate(
+        point("text_kv"),
+        point("int8_dynamic", layers="all"),
+        point("step_mask", skip="2,4"),
+        point("easycache", threshold=0.1),
+    ).stack
+    moved = bolder_neighbour(stack, SPACES)
+    assert [dict(item.config) for item in moved] == [
+        {}, {"layers": "all"}, {"skip": "2,4,6"}, {"threshold": 0.15}
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        (point("text_kv"),),
+        (point("int8_dynamic", layers="all"),),
+        (point("step_mask", skip="2,4,6"), point("int8_dynamic", layers="all")),
+    ],
+)
+def test_where_nothing_can_move_there_is_no_edge_and_nothing_is_measured(session, points):
+    check = check_edge(session, candidate(*points), SPACES)
+    assert not check.has_fallen
+    assert (check.text, check.psnr, check.n) == (NO_EDGE, None, 0)
+
+
+def test_the_next_stack_follows_one_on_the_edge(session):
+    points = (point("easycache", threshold=ON_EDGE), point("easycache", threshold=SAFE))
+    measured, judged = choose_stack(session, record(*points))
+    assert [j.measured.candidate.stack[0].config["threshold"] for j in judged] == [SAFE]
+    assert judged[-1].is_accepted
+    fallen = next(m for m in measured if m.edge and m.edge.has_fallen)
+    assert fallen.candidate.stack[0].config["threshold"] == ON_EDGE
+    assert fallen.reason.startswith("on the edge: ")
+    assert not fallen.is_eligible
+
+
+def test_what_holds_the_loss_of_a_stack_on_the_edge_is_not_looked_at_again(session, tmp_path):
+    points = (point("easycache", threshold=ON_EDGE), point("text_kv"))
+    measured, judged = choose_stack(session, record(*points))
+    lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    looked_at = [line["stack"] for line in lines if line["agent"] == "edge" and line["fallen"]]
+    assert len(looked_at) == 1
+    assert [j.measured.candidate.label for j in judged] == ["text_kv"]
+    assert any(m.reason.startswith("on the edge") for m in measured)
+
+
+def test_the_recipe_and_the_report_say_how_far_it_stands_from_the_edge(session):
+    points = (point("easycache", threshold=ON_EDGE), point("easycache", threshold=SAFE))
+    agents = record(*points)
+    measured, judged = choose_stack(session, agents)
+    quality = {check.name: check for check in make_recipe(session, judged[-1]).evidence.quality}
+    edge = quality["edge_psnr"]
+    assert (edge.value, edge.bound, edge.margin, edge.n) == (45.0, 45.0, 30.0, 2)
+    report = make_report(session, agents, measured, judged)
+    edges = {stack["label"]: stack["edge"] for stack in to_json(report)["stacks"]}
+    assert edges["easycache threshold=0.2"].startswith("bolder neighbour")
+    assert edges["easycache threshold=0.28"].startswith("on the edge")
+    page = render_html(report, {})
+    assert "Edge of quality: bolder neighbour easycache threshold 0.2" in page
+    assert "on the edge: easycache threshold 0.28" in page
+
+
+def test_a_recipe_without_an_edge_says_that_nothing_was_measured(session):
+    _, judged = choose_stack(session, record(point("text_kv")))
+    quality = {check.name: check for check in make_recipe(session, judged[-1]).evidence.quality}
+    edge = quality["edge_psnr"]
+    assert (edge.value, edge.bound, edge.margin, edge.n) == (None, None, None, 0)
+
+
+def test_nothing_but_the_look_over_the_edge_keeps_the_planted_stack_out(session):
+    agents = record(point("easycache", threshold=ON_EDGE))
+    agents["cache"].spaces = {"easycache": Space()}
+    _, judged = choose_stack(session, agents)
+    assert judged[-1].is_accepted
