@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sol.errors import UnknownNameError
+from sol.skills.cache.cfg_reuse import CFG_REUSE
 from sol.skills.cache.easycache import EASYCACHE
+from sol.skills.cache.modulation import MODULATION
+from sol.skills.cache.pab import PAB
+from sol.skills.cache.prompt_projection import PROMPT_PROJECTION
+from sol.skills.cache.rotary_tables import ROTARY_TABLES
 from sol.skills.cache.step_mask import STEP_MASK
 from sol.skills.cache.text_kv import TEXT_KV
 from sol.skills.kernel_fusion.regional_compile import REGIONAL_COMPILE
@@ -16,7 +21,18 @@ from sol.technique import Technique
 TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
     {
         technique.name: technique
-        for technique in (EASYCACHE, STEP_MASK, TEXT_KV, INT8_DYNAMIC, REGIONAL_COMPILE)
+        for technique in (
+            EASYCACHE,
+            STEP_MASK,
+            PAB,
+            CFG_REUSE,
+            TEXT_KV,
+            PROMPT_PROJECTION,
+            ROTARY_TABLES,
+            MODULATION,
+            INT8_DYNAMIC,
+            REGIONAL_COMPILE,
+        )
     }
 )
 

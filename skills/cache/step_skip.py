@@ -90,7 +90,7 @@ def _attach(
         latents, branch = read_latents(args, kwargs), clock.branch
         if policy.should_skip(branch, latents) and branch in ledger.residuals:
             ledger.skipped += 1
-            return _like_output(latents + ledger.residuals[branch], ledger.output_type)
+            return like_output(latents + ledger.residuals[branch], ledger.output_type)
         result = forward(*args, **kwargs)
         output = result[0]
         # A fresh tensor: what edits the output in place later must not reach the residual.
@@ -105,6 +105,6 @@ def _attach(
     return ledger
 
 
-def _like_output(tensor: torch.Tensor, output_type: type | None) -> Any:
+def like_output(tensor: torch.Tensor, output_type: type | None) -> Any:
     """`tensor` in the form in which the denoiser last answered: a tuple, or diffusers' record."""
     return (tensor,) if output_type is None else output_type(sample=tensor)

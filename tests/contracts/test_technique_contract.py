@@ -48,7 +48,18 @@ SETTINGS = {
     "step_mask": Settings(
         bold={"skip": "3,5-6"}, inert=StackItem("step_mask", {"skip": "3"}, Schedule(steps="5"))
     ),
+    "pab": Settings(
+        bold={"self_every": 2, "cross_every": 3, "warmup": 2, "tail": 1},
+        inert=StackItem("pab", {"warmup": 2}, Schedule(steps="none")),
+    ),
+    "cfg_reuse": Settings(
+        bold={"every": 3, "mode": "spectral", "warmup": 2, "tail": 1},
+        inert=StackItem("cfg_reuse", {"warmup": 2}, Schedule(steps="none")),
+    ),
     "text_kv": Settings(),
+    "prompt_projection": Settings(),
+    "rotary_tables": Settings(),
+    "modulation": Settings(),
     "int8_dynamic": Settings(bold={"layers": "all"}),
     "regional_compile": Settings(),
 }
