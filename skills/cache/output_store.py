@@ -51,10 +51,16 @@ class OutputStore:
         if held is not None:
             self.held -= held.output.nbytes
 
+    def drop_used(self, key: Hashable, step: int) -> None:
+        """Drops the output of `key` if no step after `step` may return it."""
+        held = self._outputs.get(key)
+        if held is not None and held.last_use <= step:
+            self.drop(key)
+
     def drop_before(self, step: int) -> None:
         """Drops what no step from `step` on may return."""
-        for key in [key for key, held in self._outputs.items() if held.last_use < step]:
-            self.drop(key)
+        for key in list(self._outputs):
+            self.drop_used(key, step - 1)
 
     def clear(self) -> None:
         self._outputs.clear()

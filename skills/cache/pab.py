@@ -132,6 +132,7 @@ class _Broadcast:
         self.counts.reused += n_reused
         self.counts.computed += len(self.sites) - n_reused
         for index, (kind, site) in enumerate(self.sites):
+            self.store.drop_used((call, index), self.clock.step)
             if not site.keep or site.output is None:
                 continue
             last_use = self._last_use(kind, reusable)
