@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from sol.forward_arguments import argument_reader
-from sol.roles import Capability, CrossAttention, DenoiserRoles, LatentGrid, Roles
+from sol.models.token_grid import describe_token_grid
+from sol.roles import Capability, CrossAttention, DenoiserRoles, Roles
 from sol.target import Workload
 
 
@@ -37,7 +38,7 @@ def describe(pipeline: Any) -> Roles:
                 prompt_projection=(transformer.caption_projection,),
                 rotary=transformer.rope,
                 modulation=(transformer.time_embed,),
-                grid=_latent_grid(transformer),
+                grid=describe_token_grid(transformer),
             ),
         ),
         guidance="batched",
@@ -78,24 +79,6 @@ def _cross_attention(block: Any) -> CrossAttention:
     # norm_k sees the output of to_k, rotary embedding is not applied to text: all three depend
     # on the text alone.
     return CrossAttention(attention, (attention.to_k, attention.norm_k, attention.to_v))
-
-
-def _latent_grid(transformer: nn.Module) -> LatentGrid:
-    """Tokens (batch, frames * height * width, channels), whose sizes the pipeline passes along."""
-    names = ("num_frames", "height", "width")
-    readers = [argument_reader(transformer, name) for name in names]
-
-    def to_grid(
-        tokens: torch.Tensor, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> torch.Tensor:
-        sizes = [int(read(args, kwargs)) for read in readers]
-        batch, _, channels = tokens.shape
-        return tokens.reshape(batch, *sizes, channels).movedim(-1, 1)
-
-    def from_grid(grid: torch.Tensor) -> torch.Tensor:
-        return grid.movedim(1, -1).flatten(1, 3)
-
-    return LatentGrid(to_grid, from_grid)
 
 
 def _modulated_input(
