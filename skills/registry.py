@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sol.errors import UnknownNameError
+from sol.skills.cache.cfg_reuse import CFG_REUSE
 from sol.skills.cache.easycache import EASYCACHE
 from sol.skills.cache.first_block import FIRST_BLOCK
 from sol.skills.cache.magcache import MAGCACHE
+from sol.skills.cache.modulation import MODULATION
+from sol.skills.cache.pab import PAB
 from sol.skills.cache.planned import PLANNED
+from sol.skills.cache.prompt_projection import PROMPT_PROJECTION
+from sol.skills.cache.rotary_tables import ROTARY_TABLES
 from sol.skills.cache.step_mask import STEP_MASK
 from sol.skills.cache.teacache import TEACACHE
 from sol.skills.cache.text_kv import TEXT_KV
@@ -27,7 +32,12 @@ TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
             MAGCACHE,
             FIRST_BLOCK,
             STEP_MASK,
+            PAB,
+            CFG_REUSE,
             TEXT_KV,
+            PROMPT_PROJECTION,
+            ROTARY_TABLES,
+            MODULATION,
             INT8_DYNAMIC,
             REGIONAL_COMPILE,
         )

@@ -63,6 +63,20 @@ class PublishedTeaCache:
 
 
 @dataclass(frozen=True)
+class LatentGrid:
+    """How an output that is no grid, a sequence of tokens above all, is laid out as one.
+
+    Attributes:
+        to_grid: (output, args, kwargs of the denoiser's forward) -> the same values as
+            (batch, channels, frames, height, width).
+        from_grid: Its inverse.
+    """
+
+    to_grid: Callable[[torch.Tensor, tuple[Any, ...], Mapping[str, Any]], torch.Tensor]
+    from_grid: Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
 class DenoiserRoles:
     """The parts of one denoiser.
 
@@ -83,6 +97,8 @@ class DenoiserRoles:
         prompt_projection: Modules before the blocks whose output depends on the text alone.
         rotary: Module that makes the rotary tables from the shape of the latents, if there is one.
         modulation: Modules before the blocks whose output depends on the timestep alone.
+        grid: How the output is laid out in space; None where it already is
+            (batch, channels, frames, height, width).
     """
 
     name: str
@@ -101,6 +117,7 @@ class DenoiserRoles:
     rotary: nn.Module | None
     modulation: tuple[nn.Module, ...]
     published_teacache: PublishedTeaCache | None = None
+    grid: LatentGrid | None = None
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def _attach(denoiser: DenoiserRoles, name: str, cache: CallCache) -> Callable[[]
         latents = read_latents(args, kwargs)
         predicted = cache.find_prediction(latents, latents)
         if predicted is not None:
-            return _like_output(predicted, output_type)
+            return like_output(predicted, output_type)
         result = forward(*args, **kwargs)
         output_type = None if isinstance(result, tuple) else type(result)
         cache.record(latents, result[0])
@@ -55,6 +55,6 @@ def _attach(denoiser: DenoiserRoles, name: str, cache: CallCache) -> Callable[[]
     return wrap_forward(denoiser.module, name, around)
 
 
-def _like_output(tensor: torch.Tensor, output_type: type | None) -> Any:
+def like_output(tensor: torch.Tensor, output_type: type | None) -> Any:
     """`tensor` in the form in which the denoiser last answered: a tuple, or diffusers' record."""
     return (tensor,) if output_type is None else output_type(sample=tensor)

@@ -10,6 +10,7 @@ import torch
 from sol.forward_arguments import argument_reader
 from sol.models.block_parts import describe_cross_attention, find_linears, modulate
 from sol.models.published import find_teacache
+from sol.models.token_grid import describe_token_grid
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.target import Workload
 
@@ -40,6 +41,7 @@ def describe(pipeline: Any) -> Roles:
                 prompt_projection=(transformer.caption_projection,),
                 rotary=transformer.rope,
                 modulation=(transformer.time_embed,),
+                grid=describe_token_grid(transformer),
             ),
         ),
         guidance="batched",

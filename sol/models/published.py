@@ -40,6 +40,6 @@ _TABLES: Mapping[str, Mapping[_Shape, PublishedTeaCache]] = MappingProxyType(
 
 
 def find_teacache(family: str, config: Any) -> PublishedTeaCache | None:
-    """The published calibration for a denoiser of this family with this config, if there is one."""
+    """The published calibration for a denoiser of this family and config, if there is one."""
     shape = (config.num_layers, config.num_attention_heads, config.attention_head_dim)
     return _TABLES.get(family, {}).get(shape)

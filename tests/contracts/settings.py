@@ -32,7 +32,39 @@ SETTINGS = {
     "step_mask": Settings(
         bold={"skip": "3,5-6"}, inert=StackItem("step_mask", {"skip": "3"}, Schedule(steps="5"))
     ),
+    "planned": Settings(
+        bold={"skip": "3,5-6", "reuse": "ridge", "ridge": [[0.9, 0.2, 0.1]], "steps": 8},
+        inert=StackItem("planned", {"skip": "3"}, Schedule(steps="5")),
+    ),
+    "teacache": Settings(
+        bold={"threshold": 9.0, "warmup": 2, "max_skips": 2},
+        inert=StackItem("teacache", {"threshold": 1e-9, "warmup": 2}),
+    ),
+    "magcache": Settings(
+        bold={
+            "threshold": 9.0,
+            "warmup": 2,
+            "ratios": {name: [1.0, 0.99, 0.98, 1.0] for name in ("both", "cond", "uncond")},
+            "per_branch": True,
+        },
+        inert=StackItem("magcache", {"threshold": 9.0}),
+    ),
+    "first_block": Settings(
+        bold={"threshold": 9.0, "warmup": 2, "max_skips": 2, "back": 1, "reuse": "taylor2"},
+        inert=StackItem("first_block", {"threshold": 1e-9, "warmup": 2}),
+    ),
+    "pab": Settings(
+        bold={"self_every": 2, "cross_every": 3, "warmup": 2, "tail": 1},
+        inert=StackItem("pab", {"warmup": 2}, Schedule(steps="none")),
+    ),
+    "cfg_reuse": Settings(
+        bold={"every": 3, "mode": "spectral", "warmup": 2, "tail": 1},
+        inert=StackItem("cfg_reuse", {"warmup": 2}, Schedule(steps="none")),
+    ),
     "text_kv": Settings(),
+    "prompt_projection": Settings(),
+    "rotary_tables": Settings(),
+    "modulation": Settings(),
     "int8_dynamic": Settings(bold={"layers": "all"}),
     "regional_compile": Settings(),
 }

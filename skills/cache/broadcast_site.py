@@ -1,0 +1,47 @@
+"""The stand-in for an attention: its output can be kept and returned again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class BroadcastSite(nn.Module):
+    """Stands for a module; computes it, or returns the output that it was given.
+
+    Only plain attributes decide, so that torch.compile can trace it. Whatever else is asked of it
+    (projections, processor) is the module's own.
+
+    Attributes:
+        reuse: Return `output` instead of computing.
+        keep: Leave what is computed in `output`.
+    """
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+        self.reuse = False
+        self.keep = False
+        self.output: torch.Tensor | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("inner"), name)
+
+    def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor | None:
+        if self.reuse:
+            return self.output
+        output: torch.Tensor = self.inner(*args, **kwargs)
+        if self.keep:
+            self.output = output
+        return output
+
+    def release(self) -> torch.Tensor | None:
+        """Back to computing; hands over the output and holds nothing."""
+        output, self.output = self.output, None
+        self.reuse = self.keep = False
+        return output
