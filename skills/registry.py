@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sol.errors import UnknownNameError
+from sol.skills.cache.cache_dit import CACHE_DIT
+from sol.skills.cache.diffusers_first_block import DIFFUSERS_FIRST_BLOCK
+from sol.skills.cache.diffusers_mag import DIFFUSERS_MAG
+from sol.skills.cache.diffusers_taylorseer import DIFFUSERS_TAYLORSEER
 from sol.skills.cache.easycache import EASYCACHE
 from sol.skills.cache.step_mask import STEP_MASK
 from sol.skills.cache.text_kv import TEXT_KV
@@ -16,7 +20,17 @@ from sol.technique import Technique
 TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
     {
         technique.name: technique
-        for technique in (EASYCACHE, STEP_MASK, TEXT_KV, INT8_DYNAMIC, REGIONAL_COMPILE)
+        for technique in (
+            EASYCACHE,
+            STEP_MASK,
+            TEXT_KV,
+            DIFFUSERS_FIRST_BLOCK,
+            DIFFUSERS_MAG,
+            DIFFUSERS_TAYLORSEER,
+            CACHE_DIT,
+            INT8_DYNAMIC,
+            REGIONAL_COMPILE,
+        )
     }
 )
 

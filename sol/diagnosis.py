@@ -21,6 +21,8 @@ class Diagnosis:
         part_s: Seconds of the total inside some parts of the denoiser, by name:
             "self_attention", "cross_attention", "text_projection" (keys and values of the text),
             "prompt_projection", "rotary_table", "modulation".
+        block_growth: Mean ratio of the norm of what all blocks add to a token's hidden state to
+            that of the step before, at each step, the first being 1; empty where not measured.
     """
 
     total_s: float
@@ -30,6 +32,7 @@ class Diagnosis:
     text_s: float
     output_change: tuple[float, ...]
     part_s: Mapping[str, float] = field(default_factory=dict)
+    block_growth: tuple[float, ...] = ()
 
     def bound_if_free(self, seconds: float) -> float:
         """Amdahl's bound on the speed-up if `seconds` of the total vanished."""
