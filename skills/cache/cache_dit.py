@@ -21,7 +21,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from torch import nn
 
-from sol.attach import undo_all
+from sol.attach import find_place, undo_all
 from sol.clock import Clock
 from sol.errors import ConfigError, ConflictError
 from sol.roles import Capability, DenoiserRoles, Roles
@@ -89,7 +89,7 @@ def _attach(
     undos: list[Callable[[], None]],
 ) -> Work:
     _check(denoiser, config)
-    module = denoiser.module
+    module: Any = denoiser.module
     undos.append(_keep_as_it_is(module))
     work = count_parts(denoiser.blocks, "sol.cache_dit", undos)
     undos.append(_enable(denoiser, config, is_two_call))
@@ -140,7 +140,8 @@ def _enable(
 ) -> Callable[[], None]:
     module: Any = denoiser.module
     original = module.forward
-    name, blocks = _get_block_list(denoiser)
+    blocks, _ = find_place(module, denoiser.blocks[0])
+    _, name = find_place(module, blocks)
     with _quiet():
         library = _load_library()
         adapter = library.BlockAdapter(
@@ -168,13 +169,6 @@ def _enable(
             library.disable_cache(adapter)
 
     return disable
-
-
-def _get_block_list(denoiser: DenoiserRoles) -> tuple[str, nn.ModuleList]:
-    for name, child in denoiser.module.named_children():
-        if isinstance(child, nn.ModuleList) and list(child) == list(denoiser.blocks):
-            return name, child
-    raise LookupError(f"The blocks of {denoiser.name} are not one ModuleList.")
 
 
 def _library_config(library: Any, config: CacheDitConfig, is_two_call: bool) -> Any:

@@ -72,7 +72,7 @@ def install_diffusers_cache(
 
 def find_hooks(module: nn.Module, hook_type: type[Any]) -> list[Any]:
     """The library's hooks of one type at work in `module`."""
-    registries = [
+    registries: list[Any] = [
         child._diffusers_hook for child in module.modules() if hasattr(child, "_diffusers_hook")
     ]
     return [hook for r in registries for hook in r.hooks.values() if isinstance(hook, hook_type)]

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from sol.diagnosis import Diagnosis
+from sol.measure.block_growth import watch_block_growth
 from sol.roles import Roles
 
 
@@ -70,6 +71,7 @@ def diagnose(
         for module in denoisers:
             hook = module.register_forward_hook(lambda _m, _a, out: outputs.append(out[0].float()))
             stack.callback(hook.remove)
+        growth = watch_block_growth(stack, roles)
         scale = total_s / time_run()
     return Diagnosis(
         total_s=total_s,
@@ -78,6 +80,7 @@ def diagnose(
         decode_s=decode.seconds * scale,
         text_s=watches["text"].seconds * scale,
         output_change=relative_changes(outputs),
+        block_growth=growth(),
     )
 
 

@@ -53,15 +53,10 @@ def _why_no_dit(denoiser: DenoiserRoles) -> str | None:
             f"cache-dit passes blocks their hidden states as 'hidden_states', those of "
             f"{type(denoiser.module).__name__} call them {denoiser.hidden!r}"
         )
-    if not any(is_block_list(child, denoiser.blocks) for child in denoiser.module.children()):
+    if not any(_is_list_of(child, denoiser.blocks) for child in denoiser.module.children()):
         return f"the blocks of {type(denoiser.module).__name__} are not one ModuleList"
     return None
 
 
-def is_block_list(module: nn.Module, blocks: Sequence[nn.Module]) -> bool:
-    """Whether `module` is the ModuleList of exactly these blocks, in order."""
-    return (
-        isinstance(module, nn.ModuleList)
-        and len(module) == len(blocks)
-        and all(mine is block for mine, block in zip(module, blocks, strict=True))
-    )
+def _is_list_of(child: nn.Module, blocks: Sequence[nn.Module]) -> bool:
+    return isinstance(child, nn.ModuleList) and list(child) == list(blocks)
