@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sol.errors import UnknownNameError
+from sol.skills.cache.cache_dit import CACHE_DIT
 from sol.skills.cache.cfg_reuse import CFG_REUSE
+from sol.skills.cache.diffusers_first_block import DIFFUSERS_FIRST_BLOCK
+from sol.skills.cache.diffusers_mag import DIFFUSERS_MAG
+from sol.skills.cache.diffusers_taylorseer import DIFFUSERS_TAYLORSEER
 from sol.skills.cache.easycache import EASYCACHE
 from sol.skills.cache.first_block import FIRST_BLOCK
 from sol.skills.cache.magcache import MAGCACHE
@@ -38,6 +42,10 @@ TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
             PROMPT_PROJECTION,
             ROTARY_TABLES,
             MODULATION,
+            DIFFUSERS_FIRST_BLOCK,
+            DIFFUSERS_MAG,
+            DIFFUSERS_TAYLORSEER,
+            CACHE_DIT,
             INT8_DYNAMIC,
             REGIONAL_COMPILE,
         )

@@ -33,6 +33,8 @@ class Capability(StrEnum):
     CUDA = "cuda"
     INDUCTOR = "inductor"
     INT8_DYNAMIC_CPU = "int8_dynamic_cpu"
+    DIFFUSERS_CACHE = "diffusers_cache"
+    CACHE_DIT = "cache_dit"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sol.errors import NotApplicableError
 from sol.models import ltx, sana_video, wan
+from sol.models.cache_backends import cache_backend_capabilities
 from sol.models.machine import machine_capabilities
 from sol.roles import Roles
 from sol.target import Workload
@@ -73,10 +74,11 @@ def describe_roles(pipeline: Any) -> Roles:
     """What this pipeline on this machine offers to techniques."""
     roles = get_family(pipeline).describe(pipeline)
     present, absent = machine_capabilities(str(pipeline.device.type), pipeline.dtype)
+    libraries, no_library = cache_backend_capabilities(roles.denoisers)
     return Roles(
         family=roles.family,
         denoisers=roles.denoisers,
         guidance=roles.guidance,
-        capabilities=roles.capabilities | present,
-        lacks={**roles.lacks, **absent},
+        capabilities=roles.capabilities | present | libraries,
+        lacks={**roles.lacks, **absent, **no_library},
     )

@@ -65,6 +65,37 @@ SETTINGS = {
     "prompt_projection": Settings(),
     "rotary_tables": Settings(),
     "modulation": Settings(),
+    "diffusers_first_block": Settings(
+        bold={"threshold": 0.5, "warmup": 2},
+        inert=StackItem("diffusers_first_block", {"threshold": 1e-9}),
+    ),
+    "diffusers_mag": Settings(
+        bold={
+            "mag_ratios": [1.0, 1.02, 1.01, 1.01],
+            "threshold": 0.2,
+            "max_skip_steps": 2,
+            "retention_ratio": 0.25,
+        },
+        inert=StackItem(
+            "diffusers_mag", {"mag_ratios": [1.0, 1.02, 1.01, 1.01], "threshold": 1e-9}
+        ),
+    ),
+    "diffusers_taylorseer": Settings(
+        bold={"cache_interval": 3, "disable_cache_before_step": 2},
+        inert=StackItem("diffusers_taylorseer", {"disable_cache_before_step": 8}),
+    ),
+    "cache_dit": Settings(
+        bold={
+            "Fn_compute_blocks": 1,
+            "max_warmup_steps": 2,
+            "residual_diff_threshold": 0.9,
+            "max_continuous_cached_steps": 2,
+        },
+        inert=StackItem(
+            "cache_dit",
+            {"Fn_compute_blocks": 1, "max_warmup_steps": 2, "residual_diff_threshold": 1e-9},
+        ),
+    ),
     "int8_dynamic": Settings(bold={"layers": "all"}),
     "regional_compile": Settings(),
 }

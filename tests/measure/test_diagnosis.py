@@ -63,7 +63,7 @@ class _Video:
         )
         return diagnose(
             self.run,
-            SimpleNamespace(denoisers=(parts,)),
+            SimpleNamespace(denoisers=(parts,), guidance="two_call"),
             [self.text],
             self.decoder,
             lambda: None,
