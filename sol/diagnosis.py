@@ -48,8 +48,6 @@ class Diagnosis:
         linear_s: Seconds of it inside linear layers of the denoiser's blocks.
         decode_s: Seconds of it decoding latents to frames.
         text_s: Seconds of it encoding text.
-        output_change: Relative L1 change of the denoiser's output at each step against the
-            step before, from step 1 on (length n_steps - 1).
         part_s: Seconds of the total inside some parts of the denoiser, by name:
             "self_attention", "cross_attention", "text_projection" (keys and values of the text),
             "prompt_projection", "rotary_table", "modulation".
@@ -61,9 +59,13 @@ class Diagnosis:
     linear_s: float
     decode_s: float
     text_s: float
-    output_change: tuple[float, ...]
     part_s: Mapping[str, float] = field(default_factory=dict)
     redundancy: Redundancy | None = None
+
+    @property
+    def output_change(self) -> tuple[float, ...]:
+        """See `Redundancy`; empty where it was not recorded."""
+        return self.redundancy.output_change if self.redundancy is not None else ()
 
     def bound_if_free(self, seconds: float) -> float:
         """Amdahl's bound on the speed-up if `seconds` of the total vanished."""

@@ -65,7 +65,7 @@ class Space:
         """The whole config for a choice of knobs."""
         settings = dict(self.fixed)
         for knob, by_value in self.follows.items():
-            settings.update(by_value.get(knobs[knob], {}))
+            settings |= by_value.get(knobs[knob], {})
         return {**settings, **knobs}
 
 

@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 from torch import nn
 
-from sol.attach import undo_all, wrap_forward
+from sol.attach import undo_all
 from sol.clock import Clock
 from sol.errors import NoEffectError
-from sol.roles import Capability, DenoiserRoles, Roles
+from sol.roles import Capability, Roles
 from sol.schedule import Schedule
 from sol.skills.kernel_fusion.counted_inductor import GRAPHS, counted_inductor
 from sol.space import Choice, Space
@@ -53,32 +53,37 @@ def install(
         raise NoEffectError("regional_compile found no repeated blocks: nothing to compile.")
     backend = counted_inductor(config.mode)
     before = GRAPHS.snapshot()
-    block_calls = {"block_calls": 0}
-    undos: list[Callable[[], None]] = []
-    for denoiser in roles.denoisers:
-        undos += [_compile(block, backend) for block in denoiser.blocks]
-        undos.append(_count_block_calls(denoiser, block_calls))
+    calls = {"block_calls": 0}
+    undos = [
+        _compile(block, backend, calls)
+        for denoiser in roles.denoisers
+        for block in denoiser.blocks
+    ]
 
     def evidence() -> Evidence:
         runs = GRAPHS.runs - before.runs
-        counts = {"regions": n_blocks, "graph_runs": runs, **block_calls}
+        counts = {"regions": n_blocks, "graph_runs": runs, **calls}
         # Dynamo runs a block eagerly, and says nothing, once it has recompiled too often.
         return Evidence(runs >= counts["block_calls"] > 0, counts)
 
     return Installed(lambda: undo_all(undos), evidence)
 
 
-def _count_block_calls(denoiser: DenoiserRoles, counts: dict[str, int]) -> Callable[[], None]:
-    def around(forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        counts["block_calls"] += len(denoiser.blocks)
-        return forward(*args, **kwargs)
-
-    return wrap_forward(denoiser.module, "sol.regional_compile", around)
-
-
-def _compile(block: nn.Module, backend: Callable[..., object]) -> Callable[[], None]:
+def _compile(
+    block: nn.Module, backend: Callable[..., object], calls: dict[str, int]
+) -> Callable[[], None]:
+    """Compiles one block and counts its calls outside of the compiled code."""
     old = block._compiled_call_impl
     block.compile(backend=backend)
+    compiled = block._compiled_call_impl
+    assert compiled is not None, "nn.Module.compile sets it"
+
+    # A block that a cache leaves out is not called, and needs no graph run.
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        calls["block_calls"] += 1
+        return compiled(*args, **kwargs)
+
+    block._compiled_call_impl = counted
 
     def undo() -> None:
         block._compiled_call_impl = old

@@ -7,11 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import nn
 
 from sol.diagnosis import Diagnosis
-from sol.measure.redundancy import relative_changes
 from sol.roles import Roles
 
 
@@ -41,7 +39,7 @@ def diagnose(
     synchronize: Callable[[], None],
     clock: Callable[[], float],
 ) -> Diagnosis:
-    """Times the parts of one video and records how its denoiser outputs change.
+    """Times the parts of one video.
 
     The stopwatches cost time and no two runs take equally long, so the parts are shares of the run
     that they were timed in, of the total of the other: together they never exceed it.
@@ -59,7 +57,6 @@ def diagnose(
         return clock() - start
 
     total_s = time_run()
-    outputs: list[torch.Tensor] = []
     parts = _parts(roles)
     names = ("denoise", "linear", "text", *parts)
     watches = {name: _Stopwatch(synchronize, clock) for name in names}
@@ -71,9 +68,6 @@ def diagnose(
         for name, modules in parts.items():
             _watch(stack, watches[name], modules)
         decode = _watch_method(stack, decoder, "decode", _Stopwatch(synchronize, clock))
-        for module in denoisers:
-            hook = module.register_forward_hook(lambda _m, _a, out: outputs.append(out[0].float()))
-            stack.callback(hook.remove)
         scale = total_s / time_run()
     return Diagnosis(
         total_s=total_s,
@@ -81,7 +75,6 @@ def diagnose(
         linear_s=watches["linear"].seconds * scale,
         decode_s=decode.seconds * scale,
         text_s=watches["text"].seconds * scale,
-        output_change=relative_changes(outputs),
         part_s={name: watches[name].seconds * scale for name in parts},
     )
 

@@ -100,7 +100,7 @@ class Boundary:
         middle = halfway(self.space, gap.held, failed)
         knobs = {name: rounded(self.space.knobs[name], value) for name, value in middle.items()}
         reason = f"halfway between what held quality and what did not: {gap.text}"
-        return Probe({**self.space.fixed, **knobs}, reason)
+        return Probe(self.space.complete(knobs), reason)
 
     def _gap_below_failures(self) -> Edge | None:
         """Where nothing held yet: from what had no effect, or else from the gentlest settings."""

@@ -37,7 +37,7 @@ def decode(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
         else rounded(knob, params[name])
         for name, knob in space.knobs.items()
     }
-    return {**space.fixed, **settings}
+    return space.complete(settings)
 
 
 def _distribution(knob: Knob) -> BaseDistribution:

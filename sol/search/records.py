@@ -97,7 +97,7 @@ class Proposal:
     @property
     def label(self) -> str:
         """For people: the technique and its settings, without calibrated tables."""
-        shown = ((key, value) for key, value in self.config.items() if not _is_table(value))
+        shown = ((key, value) for key, value in self.config.items() if not is_table(value))
         return " ".join([self.technique, *(f"{key}={value}" for key, value in shown)])
 
 
@@ -185,5 +185,5 @@ class WorkerInfo:
     versions: Mapping[str, str]
 
 
-def _is_table(value: object) -> bool:
+def is_table(value: object) -> bool:
     return isinstance(value, list | tuple | Mapping) and len(value) > _LONGEST_SHOWN

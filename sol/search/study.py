@@ -38,7 +38,7 @@ class TechniqueStudy:
         self.boundary = Boundary(offer.technique, offer.space)
         self.reason = ""
         self._floor = floor
-        self._first = [{**offer.space.fixed, **first} for first in offer.space.first]
+        self._first = [offer.space.complete(first) for first in offer.space.first]
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP_TRIALS)
         self._study = optuna.create_study(direction="maximize", sampler=sampler)
         self._distributions = distributions_of(offer.space)

@@ -6,9 +6,10 @@ a Ray actor on another machine.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ import torch
 from sol.diagnosis import Diagnosis
 from sol.errors import SolError
 from sol.measure.diagnosis import diagnose
-from sol.measure.fidelity import psnr, ssim
+from sol.measure.fidelity import psnr, relative_l2, ssim
 from sol.measure.hardware import device_key, probe, versions
 from sol.measure.memory import cuda_peak_bytes, weights_bytes
 from sol.measure.timing import time_pairs
@@ -30,10 +31,11 @@ from sol.runtime.fingerprint import fingerprint_pipeline
 from sol.runtime.render import Rendering, render
 from sol.search.baseline import BaselineRun, BaselineStore
 from sol.search.memory_probe import measure_process_peak
+from sol.search.offering import Rivals, find_offers, find_rivals
+from sol.search.recording import record_videos
 from sol.search.records import Offer, Quality, QualityFloor, Speed, WorkerInfo
-from sol.skills.registry import TECHNIQUES
 from sol.target import Workload
-from sol.technique import SpaceContext, Stack, Technique, find_obstacle
+from sol.technique import SpaceContext, Stack, StackItem
 
 T = TypeVar("T")
 Pair = tuple[str, int]
@@ -103,30 +105,57 @@ class MeasuringWorker:
             versions=versions(),
         )
 
-    def diagnose(self, pair: Pair) -> Diagnosis:
-        """Where the time and the redundancy are, from instrumented baseline runs."""
+    def diagnose(self, pairs: Sequence[Pair]) -> Diagnosis:
+        """Where the time and the redundancy are, from instrumented baseline runs.
+
+        Args:
+            pairs: The first is timed, all are recorded.
+        """
         clone = clone_pipeline(self._pipeline)
-        return diagnose(
-            lambda: render(clone, self._workload, *pair),
+        diagnosis = diagnose(
+            lambda: render(clone, self._workload, *pairs[0]),
             describe_roles(clone),
             [clone.text_encoder],
             clone.vae,
             self._synchronize,
             time.perf_counter,
         )
+        return replace(diagnosis, redundancy=record_videos(clone, self._workload, pairs))
 
-    def offers(self, skill: str, diagnosis: Diagnosis) -> tuple[tuple[Offer, ...], dict[str, str]]:
+    def offers(
+        self,
+        skill: str,
+        diagnosis: Diagnosis,
+        best_rivals: Mapping[str, tuple[Mapping[str, Any], ...]],
+    ) -> tuple[tuple[Offer, ...], dict[str, str]]:
         """The techniques of a skill that apply, with their spaces; the others with the reason."""
-        roles = describe_roles(self._pipeline)
-        context = SpaceContext(roles, self._workload, diagnosis)
-        offers, obstacles = [], {}
-        for technique in (t for t in TECHNIQUES.values() if t.skill == skill):
-            obstacle = find_obstacle(technique, roles)
-            if obstacle:
-                obstacles[technique.name] = obstacle
-            else:
-                offers.append(_offer(technique, context))
-        return tuple(offers), obstacles
+        return find_offers(skill, self._context(diagnosis), best_rivals)
+
+    def rivals(self, skill: str, diagnosis: Diagnosis) -> Rivals:
+        """What the techniques of a skill want to have run before they make their spaces."""
+        return find_rivals(skill, self._context(diagnosis))
+
+    def latent_errors(
+        self, technique: str, configs: Sequence[Mapping[str, Any]], pairs: Sequence[Pair]
+    ) -> tuple[float, ...]:
+        """Of each config, the geometric mean of the final latents' relative error.
+
+        Geometric: one prompt on which a small difference decides everything must not outweigh
+        all others.
+        """
+        return tuple(self._latent_error(StackItem(technique, config), pairs) for config in configs)
+
+    def _latent_error(self, item: StackItem, pairs: Sequence[Pair]) -> float:
+        _, clone = self._prepare((item,))
+        errors = []
+        for pair in pairs:
+            reference = self._baseline(*pair).rendering.latents
+            latents = self._render(clone, *pair).latents
+            errors.append(relative_l2(torch.from_numpy(reference), torch.from_numpy(latents)))
+        return math.exp(float(np.mean([math.log(max(error, 1e-12)) for error in errors])))
+
+    def _context(self, diagnosis: Diagnosis) -> SpaceContext:
+        return SpaceContext(describe_roles(self._pipeline), self._workload, diagnosis)
 
     def make_baseline(self, pairs: Sequence[Pair]) -> tuple[float, ...]:
         """Renders and keeps what is not kept yet; seconds of each pair."""
@@ -290,12 +319,6 @@ class MeasuringWorker:
     def _synchronize(self) -> None:
         if self._device == "cuda":
             torch.cuda.synchronize()
-
-
-def _offer(technique: Technique, context: SpaceContext) -> Offer:
-    diagnosis, saves = context.diagnosis, technique.saves
-    bound = diagnosis.bound_if_free(saves(diagnosis)) if saves is not None else None
-    return Offer(technique.name, technique.space(context), technique.exactness, bound)
 
 
 def _require_finite(rendering: Rendering) -> None:

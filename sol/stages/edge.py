@@ -15,7 +15,7 @@ from sol.search.cliff import bolder
 from sol.search.crew import Job
 from sol.search.executors.base import Done
 from sol.search.orchestrator import TRIAL_LIMIT_S
-from sol.search.records import Quality, QualityFloor
+from sol.search.records import Quality, QualityFloor, is_table
 from sol.skills.registry import get_technique
 from sol.space import Space
 from sol.stages.request import Session
@@ -98,5 +98,5 @@ def _describe_move(stack: Stack, neighbour: Stack) -> str:
         f"{before.technique} {name} {value} -> {after.config[name]}"
         for before, after in zip(stack, neighbour, strict=True)
         for name, value in before.config.items()
-        if value != after.config[name]
+        if value != after.config[name] and not is_table(value)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from sol.diagnosis import Diagnosis
 from sol.models.prompts import calibration_prompts, held_out_prompts
@@ -17,12 +18,16 @@ from sol.search.records import Brief, Finding, Offer, Speed
 from sol.search.worker import Pair, WorkerPlan
 from sol.skills.policies import POLICIES
 from sol.stages.request import Session, TuneRequest
+from sol.stages.rivals import choose_rivals
 from sol.target import Target
 from sol.validator.profile import Profile
 
 # Far from the seeds of the calibration, which count from 0.
 _HELD_OUT_SEED = 10_000
 _START = "start"
+
+_RECORDED_PAIRS = 3
+"""Videos whose redundancy is recorded; DPCache finds one prompt enough, and ten no better."""
 
 
 def start_session(request: TuneRequest, executor: Executor, journal: Journal) -> Session:
@@ -49,7 +54,8 @@ def start_session(request: TuneRequest, executor: Executor, journal: Journal) ->
     calibration = _calibration_pairs(request.budget.calibration_prompts, infos[0].prompts)
     held_out = held_out_pairs(request.profile, infos[0].prompts)
     _freeze_baseline(crew, journal, calibration + held_out)
-    diagnosis = crew.run(Job("diagnose", (calibration[0],), TRIAL_LIMIT_S, is_timing=True))
+    recorded = calibration[:_RECORDED_PAIRS]
+    diagnosis = crew.run(Job("diagnose", (recorded,), TRIAL_LIMIT_S, is_timing=True))
     journal.write(_START, "diagnosis", **_rounded(diagnosis))
     self_timing = _time_self(crew, journal, calibration[0], request.budget.final_pairs)
     return Session(
@@ -70,8 +76,9 @@ def brief_agents(session: Session) -> tuple[AgentState, ...]:
 
 
 def _brief_agent(session: Session, skill: str) -> AgentState:
+    best_rivals = choose_rivals(session, skill)
     offers, inapplicable = session.crew.run(
-        Job("offers", (skill, session.diagnosis), TRIAL_LIMIT_S)
+        Job("offers", (skill, session.diagnosis, best_rivals), TRIAL_LIMIT_S)
     )
     brief = _make_brief(session, skill, offers)
     session.executor.start_agent(brief)
@@ -134,12 +141,16 @@ def _time_self(crew: Crew, journal: Journal, pair: Pair, n_pairs: int) -> Speed:
 
 
 def _rounded(diagnosis: Diagnosis) -> dict[str, object]:
-    return {key: _round(value) for key, value in asdict(diagnosis).items()}
+    """Everything but the Gram matrix, which is long and means nothing to a reader."""
+    data = asdict(diagnosis)
+    if data["redundancy"] is not None:
+        del data["redundancy"]["gram"]
+    return {key: _round(value) for key, value in data.items()}
 
 
-def _round(value: float | tuple[float, ...] | Mapping[str, float]) -> object:
+def _round(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 4)
     if isinstance(value, Mapping):
-        return {name: round(seconds, 4) for name, seconds in value.items()}
-    return [round(v, 4) for v in value]
+        return {name: _round(item) for name, item in value.items()}
+    return [_round(item) for item in value] if isinstance(value, list | tuple) else value

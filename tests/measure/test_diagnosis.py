@@ -47,7 +47,8 @@ class _Video:
 
     def __post_init__(self) -> None:
         self.linear = _Module(self.machine, 2)
-        self.denoiser = _Module(self.machine, 1, self.linear)
+        self.attention = _Module(self.machine, 1, self.linear)
+        self.denoiser = _Module(self.machine, 0, self.attention)
         self.text, self.decoder = _Module(self.machine, 1), _Decoder(self.machine)
 
     def run(self) -> None:
@@ -59,7 +60,14 @@ class _Video:
 
     def diagnose(self):
         parts = SimpleNamespace(
-            module=self.denoiser, feed_forward=((self.linear,),), attention_projections=()
+            module=self.denoiser,
+            feed_forward=((self.linear,),),
+            attention_projections=(),
+            self_attention=(self.attention,),
+            cross_attention=(),
+            prompt_projection=(),
+            rotary=None,
+            modulation=(),
         )
         return diagnose(
             self.run,
@@ -76,6 +84,8 @@ def test_parts_stay_within_the_total_though_the_watched_run_is_slower():
     assert diagnosis.total_s == 11
     assert (diagnosis.denoise_s, diagnosis.linear_s) == pytest.approx((9, 6))
     assert (diagnosis.text_s, diagnosis.decode_s) == pytest.approx((1, 1))
+    assert diagnosis.part_s["self_attention"] == pytest.approx(9)
+    assert diagnosis.part_s["rotary_table"] == 0
     assert diagnosis.bound_if_free(diagnosis.denoise_s) == pytest.approx(11 / 2)
 
 
@@ -86,4 +96,3 @@ def test_stopwatches_leave_nothing_behind():
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
     assert "decode" not in vars(video.decoder)
-    assert video.diagnose().output_change == (0.0, 0.0)

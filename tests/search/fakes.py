@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import numpy as np
+from examples import diagnosis_of
 
 from sol.diagnosis import Diagnosis
 from sol.errors import NoEffectError
@@ -14,7 +15,7 @@ from sol.search.worker import ContaminatedWorkerError, WorkerPlan
 from sol.space import Choice, Float, Space
 from sol.target import Hardware, Model, Workload
 
-DIAGNOSIS = Diagnosis(10.0, 9.0, 6.0, 0.5, 0.1, (0.5, 0.1, 0.1))
+DIAGNOSIS = diagnosis_of((0.5, 0.1, 0.1))
 CLIFF = 0.3
 SPACES = {
     "cache": (
@@ -48,7 +49,10 @@ class FakeWorker:
             {},
         )
 
-    def offers(self, skill: str, diagnosis: Diagnosis) -> Any:
+    def rivals(self, skill: str, diagnosis: Diagnosis) -> Any:
+        return {}
+
+    def offers(self, skill: str, diagnosis: Diagnosis, best_rivals: Any) -> Any:
         return SPACES[skill], {"other": "it needs what is not there"}
 
     def measure_quality(self, stack: Any, pairs: Any, floor: Any) -> Quality:

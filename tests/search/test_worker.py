@@ -87,7 +87,7 @@ def test_undo_and_identity_give_the_baseline(worker):
 
 
 def test_the_diagnosis_adds_up(worker):
-    diagnosis = worker.diagnose(PAIRS[0])
+    diagnosis = worker.diagnose(PAIRS)
     assert 0 < diagnosis.linear_s < diagnosis.denoise_s
     assert diagnosis.text_s > 0
     assert diagnosis.decode_s > 0
@@ -97,8 +97,8 @@ def test_the_diagnosis_adds_up(worker):
 
 
 def test_offers_come_with_reasons_for_what_is_left_out(worker):
-    diagnosis = worker.diagnose(PAIRS[0])
-    offers, obstacles = worker.offers("cache", diagnosis)
+    diagnosis = worker.diagnose(PAIRS)
+    offers, obstacles = worker.offers("cache", diagnosis, {})
     of_the_skill = [name for name, t in TECHNIQUES.items() if t.skill == "cache"]
     assert [offer.technique for offer in offers] == of_the_skill
     assert obstacles == {}
@@ -110,8 +110,8 @@ def test_offers_come_with_reasons_for_what_is_left_out(worker):
 def test_a_technique_that_says_what_it_saves_has_a_bound_of_its_own(worker, monkeypatch):
     half = replace(TECHNIQUES["text_kv"], saves=lambda diagnosis: diagnosis.total_s / 2)
     table = {"text_kv": half, "step_mask": TECHNIQUES["step_mask"]}
-    monkeypatch.setattr("sol.search.worker.TECHNIQUES", table)
-    offers, _ = worker.offers("cache", Diagnosis(10.0, 9.0, 6.0, 0.5, 0.1, (0.5,) * 7))
+    monkeypatch.setattr("sol.search.offering.TECHNIQUES", table)
+    offers, _ = worker.offers("cache", Diagnosis(10.0, 9.0, 6.0, 0.5, 0.1), {})
     bounds = {offer.technique: offer.bound for offer in offers}
     assert bounds == {"text_kv": pytest.approx(2.0), "step_mask": None}
 

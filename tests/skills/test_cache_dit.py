@@ -247,7 +247,7 @@ def test_nothing_is_printed_and_nothing_imported_before_it_is_installed():
 
 
 def test_first_settings_are_configs_within_the_knobs(pipeline, workload):
-    diagnosis = Diagnosis(10.0, 9.0, 6.0, 0.5, 0.1, ())
+    diagnosis = Diagnosis(10.0, 9.0, 6.0, 0.5, 0.1)
     technique = get_technique("cache_dit")
     space = technique.space(SpaceContext(describe_roles(pipeline), workload, diagnosis))
     assert space.first

@@ -13,7 +13,7 @@ LENGTHS = (1, 2, 3, 4, 5, 8, 15, 20, 30, 50)
 
 
 def space_of(name, pocket, **changes):
-    diagnosis = Diagnosis(10.0, 8.0, 4.0, 1.0, 0.5, (), {"self_attention": 3.0})
+    diagnosis = Diagnosis(10.0, 8.0, 4.0, 1.0, 0.5, {"self_attention": 3.0})
     workload = pocket.workload.with_overrides(changes)
     context = SpaceContext(describe_roles(pocket.pipeline), workload, diagnosis)
     return get_technique(name).space(context), get_technique(name).saves(diagnosis)

@@ -7,11 +7,11 @@ import pytest
 import torch
 from diffusers import FirstBlockCacheConfig, TaylorSeerCacheConfig
 from diffusers.hooks.taylorseer_cache import TaylorSeerCacheHook
-from examples import OTHER_PROMPT, PROMPT
+from examples import OTHER_PROMPT, PROMPT, diagnosis_of
 from tiny_two_call import build_two_call, installed, make, two_call_roles
 
 from sol.clock import Clock
-from sol.diagnosis import Diagnosis, Redundancy
+from sol.diagnosis import Diagnosis
 from sol.errors import ConfigError, ConflictError, NoEffectError
 from sol.models.families import describe_roles
 from sol.roles import Capability
@@ -157,8 +157,7 @@ def test_mag_without_ratios_is_refused(pipeline):
 
 
 def diagnosis_with(ratios: dict[str, tuple[float, ...]]) -> Diagnosis:
-    redundancy = Redundancy(1, (1.0, 0.5), (), (0.1,), (), {}, ratios, ())
-    return Diagnosis(10.0, 9.0, 6.0, 0.5, 0.1, (0.1,), redundancy=redundancy)
+    return diagnosis_of((0.1,), magnitude_ratio=ratios)
 
 
 @pytest.mark.parametrize("ratios", [{}, {"cond": (1.0, 1.1)}, {"both": (1.0, 1.1, 0.9)}])

@@ -1,11 +1,7 @@
-from dataclasses import replace
-
 import pytest
+from examples import diagnosis_of
 
-from sol.diagnosis import Diagnosis
 from sol.skills.policies import POLICIES, Fact, find_safe_steps
-
-DIAGNOSIS = Diagnosis(10.0, 9.0, 6.0, 0.5, 0.1, ())
 
 
 @pytest.mark.parametrize(
@@ -21,11 +17,11 @@ DIAGNOSIS = Diagnosis(10.0, 9.0, 6.0, 0.5, 0.1, ())
     ],
 )  # fmt: skip
 def test_the_safe_steps_are_the_longest_calm_run(changes, expected):
-    assert find_safe_steps(replace(DIAGNOSIS, output_change=changes)) == expected
+    assert find_safe_steps(diagnosis_of(changes)) == expected
 
 
 def test_the_cache_skill_tells_the_others():
-    calm = replace(DIAGNOSIS, output_change=(0.9, 0.1, 0.2, 0.5))
+    calm = diagnosis_of((0.9, 0.1, 0.2, 0.5))
     facts = {skill: policy.fact(calm) for skill, policy in POLICIES.items()}
     assert facts.pop("cache").data == {"safe_steps": "2-3"}
     assert set(facts.values()) == {None}

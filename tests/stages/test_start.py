@@ -6,7 +6,8 @@ import json
 from dataclasses import replace
 
 import pytest
-from fakes import DIAGNOSIS, SPACES, FakeWorker
+from examples import diagnosis_of
+from fakes import SPACES, FakeWorker
 
 from sol.search.budget import Budget
 from sol.search.crew import Crew
@@ -19,14 +20,14 @@ from sol.stages.start import brief_agents
 from sol.target import Target
 from sol.validator.profile import load_profile
 
-CALM = replace(DIAGNOSIS, output_change=(0.9, 0.1, 0.2, 0.5))
+CALM = diagnosis_of((0.9, 0.1, 0.2, 0.5))
 
 
 class TinyGainWorker(FakeWorker):
     """text_kv can save next to nothing here."""
 
-    def offers(self, skill, diagnosis):
-        offers, obstacles = super().offers(skill, diagnosis)
+    def offers(self, skill, diagnosis, best_rivals):
+        offers, obstacles = super().offers(skill, diagnosis, best_rivals)
         bounds = {"text_kv": 1.01}
         return tuple(replace(o, bound=bounds.get(o.technique)) for o in offers), obstacles
 

@@ -1,0 +1,48 @@
+"""Runs the configs that a technique cannot rank by itself, and keeps the best of each group.
+
+The diagnosis sees an undisturbed trajectory; what a skipped step does to all later ones shows only
+when it is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sol.search.crew import Job
+from sol.search.orchestrator import TRIAL_LIMIT_S
+from sol.stages.request import Session
+
+Config = Mapping[str, Any]
+
+_PAIRS = 3
+"""Prompts on which rivals are compared: as many as the quickest budget has."""
+
+
+def choose_rivals(session: Session, skill: str) -> dict[str, tuple[Config, ...]]:
+    """By technique, of each group the config that came closest to the baseline."""
+    groups: Mapping[str, tuple[tuple[Config, ...], ...]] = session.crew.run(
+        Job("rivals", (skill, session.diagnosis), TRIAL_LIMIT_S)
+    )
+    return {name: _run(session, skill, name, rivals) for name, rivals in groups.items() if rivals}
+
+
+def _run(
+    session: Session, skill: str, technique: str, groups: tuple[tuple[Config, ...], ...]
+) -> tuple[Config, ...]:
+    pairs = session.calibration[:_PAIRS]
+    jobs = [Job("latent_errors", (technique, group, pairs), TRIAL_LIMIT_S) for group in groups]
+    best = []
+    for group, done in zip(groups, session.crew.run_all(jobs), strict=True):
+        # Where a group cannot be run, its trial will say why.
+        errors = done.value if done.failure is None else (0.0,) * len(group)
+        best.append(group[errors.index(min(errors))])
+    session.journal.write(
+        skill,
+        "plan",
+        technique=technique,
+        groups=len(groups),
+        configs=sum(len(group) for group in groups),
+        pairs=len(pairs),
+    )
+    return tuple(best)
