@@ -77,6 +77,7 @@ def toy_roles(denoiser: ToyDenoiser) -> Roles:
                 hidden="x",
                 self_attention=tuple(b.attn1 for b in blocks),
                 modulated_input=None,
+                timestep_embedding="temb",
                 prompt_projection=(denoiser.project, denoiser.norm),
                 rotary=None,
                 modulation=(denoiser.embed,),
@@ -93,14 +94,14 @@ def run_video(denoiser, clock: Clock, branches=("cond", "uncond"), seed=0, skip=
     texts = {name: torch.randn(1, 3, GRID[1], generator=generator) for name in ("cond", "uncond")}
     latents = torch.randn(N_STEPS, *GRID, generator=generator)
     outputs: dict[str, list[torch.Tensor]] = {name: [] for name in branches}
-    clock.begin_video(N_STEPS, None, is_guided=len(branches) > 1)
+    clock.begin_video(N_STEPS, is_guided=len(branches) > 1)
     for step in range(N_STEPS):
         timestep = torch.tensor([1.0 - step / N_STEPS])
         for name in branches if step not in skip else ():
             clock.branch = name
             with torch.no_grad():
                 outputs[name].append(denoiser(latents[step], texts[name], timestep)[0].clone())
-        clock.advance(None)
+        clock.advance()
     return outputs
 
 

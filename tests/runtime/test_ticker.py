@@ -96,8 +96,8 @@ def test_wrapped_methods_keep_their_signature():
 def test_subscribers_forget_at_every_video_until_they_unsubscribe():
     clock, forgotten = Clock(), []
     unsubscribe = clock.on_video(lambda: forgotten.append(clock.video))
-    clock.begin_video(3, None)
-    clock.begin_video(3, None)
+    clock.begin_video(3)
+    clock.begin_video(3)
     unsubscribe()
-    clock.begin_video(3, None)
+    clock.begin_video(3)
     assert forgotten == [1, 2]

@@ -36,7 +36,8 @@ def test_nothing_installed_is_the_baseline(worker):
 def test_quality_of_a_lossy_stack(worker):
     quality = worker.measure_quality(MASK, PAIRS, ANY)
     assert 10 < quality.worst_psnr <= quality.psnr < 100
-    assert quality.counts == {"step_mask": {"calls_computed": 12, "calls_skipped": 4}}
+    counts = quality.counts["step_mask"]
+    assert (counts["calls_computed"], counts["calls_skipped"]) == (12, 4)
 
 
 def test_a_hopeless_setting_stops_at_its_first_video(worker):

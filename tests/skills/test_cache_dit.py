@@ -8,9 +8,8 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 from examples import OTHER_PROMPT, PROMPT
-from tiny_two_call import build_two_call, installed, make
+from tiny_models import build_tiny, tiny_workload
 
 from sol.diagnosis import Diagnosis
 from sol.errors import ConfigError, ConflictError, NoEffectError, NotApplicableError
@@ -261,23 +260,25 @@ def test_first_settings_are_configs_within_the_knobs(pipeline, workload):
 @pytest.mark.parametrize("separate", [True, False])
 def test_guidance_branches_keep_their_own_state(order, separate):
     """With and without guidance, in any order, each video is as if it were the first."""
-    pipeline = build_two_call()
-    plain = make(pipeline)
+    pipeline, workload = build_tiny("wan"), tiny_workload("wan")
+    unguided = workload.with_overrides({"guidance_scale": 1.0})
+    plain = render(pipeline, workload, PROMPT, 0).latents
     config = {**ALWAYS, "taylorseer_order": order, "cfg_diff_compute_separate": separate}
-    with installed(pipeline, "cache_dit", config) as item:
-        guided = make(pipeline)
-        make(pipeline, seed=1, guidance=1.0)
-        assert torch.equal(make(pipeline), guided)
-        assert item.evidence().engaged
-    assert torch.equal(make(pipeline), plain)
-    assert not torch.equal(guided, plain)
+    with install_stack(pipeline, (StackItem("cache_dit", config),)):
+        guided = render(pipeline, workload, PROMPT, 0).latents
+        render(pipeline, unguided, PROMPT, 1)
+        assert np.array_equal(render(pipeline, workload, PROMPT, 0).latents, guided)
+    assert np.array_equal(render(pipeline, workload, PROMPT, 0).latents, plain)
+    assert not np.array_equal(guided, plain)
 
 
 def test_without_guidance_no_branch_is_mistaken_for_the_other():
     """Counting calls, the library would take every second step for the other branch's."""
-    pipeline = build_two_call()
+    pipeline = build_tiny("wan")
+    workload = tiny_workload("wan").with_overrides({"guidance_scale": 1.0, "steps": 8})
     config = {**ALWAYS, "max_warmup_steps": 1}
-    with installed(pipeline, "cache_dit", config) as item:
-        make(pipeline, guidance=1.0)
+    with install_stack(pipeline, (StackItem("cache_dit", config),)) as applied:
+        render(pipeline, workload, PROMPT, 0)
     # 4 blocks, 8 steps: all at step 0, then the first alone. The other branch's first is computed.
-    assert item.evidence().counts == {"blocks_computed": 4 + 7, "blocks_skipped": 7 * 3}
+    counts = applied.evidence()["cache_dit"].counts
+    assert counts == {"blocks_computed": 4 + 7, "blocks_skipped": 7 * 3}

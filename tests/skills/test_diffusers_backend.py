@@ -8,7 +8,6 @@ import torch
 from diffusers import FirstBlockCacheConfig, TaylorSeerCacheConfig
 from diffusers.hooks.taylorseer_cache import TaylorSeerCacheHook
 from examples import OTHER_PROMPT, PROMPT, diagnosis_of
-from tiny_two_call import build_two_call, installed, make, two_call_roles
 
 from sol.clock import Clock
 from sol.diagnosis import Diagnosis
@@ -283,18 +282,3 @@ def test_a_denoiser_outside_the_library_says_why(pipeline):
     )
     lacks = describe_roles(pipeline).lacks
     assert "need 2 blocks or more" in lacks[Capability.DIFFUSERS_CACHE]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_guidance_branches_keep_their_own_state(name):
-    """With and without guidance, in any order, each video is as if it were the first."""
-    pipeline = build_two_call()
-    plain = make(pipeline)
-    with installed(pipeline, name, BOLD[name]) as item:
-        guided = make(pipeline)
-        make(pipeline, seed=1, guidance=1.0)
-        assert torch.equal(make(pipeline), guided)
-        assert item.evidence().engaged
-    assert torch.equal(make(pipeline), plain)
-    assert not torch.equal(guided, plain)
-    assert two_call_roles(pipeline).guidance == "two_call"

@@ -42,7 +42,7 @@ def test_schedule_narrows_step_mask(pipeline, workload):
 
 def test_step_mask_cannot_skip_the_first_step(pipeline, workload):
     install_stack(pipeline, (StackItem("step_mask", {"skip": "0-2"}),))
-    with pytest.raises(ConfigError, match="cannot skip step 0"):
+    with pytest.raises(ConfigError, match="Step 0 cannot be skipped"):
         render(pipeline, workload, PROMPT, 0)
 
 

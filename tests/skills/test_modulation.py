@@ -66,7 +66,7 @@ def test_what_does_not_fit_is_computed(pipeline, workload, baseline, calls):
     """A timestep for each token, as image-to-video has it: a row of 3 MB, and 1 MB allowed."""
     transformer = pipeline.transformer
     applied = install_stack(pipeline, (StackItem("modulation", {"max_mb": 1}),))
-    applied.clock.begin_video(8, None)
+    applied.clock.begin_video(8)
     timesteps = torch.full((1000,), 500.0)
     for _ in range(2):
         transformer.time_embed(timesteps, batch_size=1, hidden_dtype=torch.float32)

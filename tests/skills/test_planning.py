@@ -1,6 +1,6 @@
 """Planning over a recorded trajectory, against brute force and against real tensors."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -91,7 +91,7 @@ def test_the_cheapest_plans_are_those_of_brute_force(trajectory):
 def test_no_gap_is_longer_than_allowed(trajectory):
     costs = gap_costs(trajectory, "residual", max_gap=2)
     for plan in cheapest_plans(costs, 6, 2, 1, n_best=8):
-        assert max(b - a - 1 for a, b in zip(plan, plan[1:], strict=False)) <= 2
+        assert max(b - a - 1 for a, b in pairwise(plan)) <= 2
 
 
 @pytest.mark.parametrize(("n_computed", "warmup"), [(2, 3), (11, 2), (3, 1)])
@@ -118,5 +118,5 @@ def test_a_uniform_plan_has_even_gaps(n_steps, warmup):
         assert len(set(plan)) == n_computed
         assert plan[0] == 0
         assert plan[-1] == n_steps - 1
-        gaps = [b - a for a, b in zip(plan[warmup - 1 :], plan[warmup:], strict=False)]
+        gaps = [b - a for a, b in pairwise(plan[warmup - 1 :])]
         assert max(gaps) - min(gaps) <= 1

@@ -26,7 +26,7 @@ def ropes(pipeline):
     plain = copy.deepcopy(pipeline.transformer.rope)
     clock = Clock()
     ROTARY_TABLES.install(describe_roles(pipeline), RotaryTablesConfig(), Schedule(), clock)
-    clock.begin_video(8, None)
+    clock.begin_video(8)
     return pipeline.transformer.rope, plain, clock
 
 
@@ -83,5 +83,5 @@ def test_tables_that_somebody_wrote_into_are_made_again(ropes):
 def test_a_new_video_makes_new_tables(ropes):
     rope, _, clock = ropes
     first = rope(HIDDEN, **SIZES)[0]
-    clock.begin_video(8, None)
+    clock.begin_video(8)
     assert rope(HIDDEN, **SIZES)[0] is not first
