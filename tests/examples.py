@@ -12,7 +12,9 @@ def diagnosis_of(output_change=(), **redundancy):
     fields = {
         "n_videos": 1,
         "positions": tuple(1 - step / n_steps for step in range(n_steps)),
-        "gram": (),
+        "gram": tuple(
+            tuple(float(i == j) for j in range(2 * n_steps)) for i in range(2 * n_steps)
+        ),
         "output_change": tuple(output_change),
         "block_change": (),
         "signal_change": {},

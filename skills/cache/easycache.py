@@ -20,11 +20,16 @@ from sol.clock import Clock
 from sol.roles import Capability, Roles
 from sol.schedule import Schedule
 from sol.skills.cache.distance import mean_abs
+from sol.skills.cache.ridge import fit_stages
 from sol.skills.cache.skip_settings import SkipSettings, StepDecisions
 from sol.skills.cache.step_skip import install_step_skip
-from sol.space import Float, Int, Space
+from sol.skills.cache.trajectory import Trajectory
+from sol.space import Choice, Float, Int, Space
 from sol.target import STRICT
 from sol.technique import Installed, Phase, Seam, SpaceContext, Technique
+
+_STAGES = 3
+"""Of a video, each with a weight of its own: LESA's number of experts (arXiv 2602.20497)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,18 +119,23 @@ def install(roles: Roles, config: EasyCacheConfig, schedule: Schedule, clock: Cl
 def space(context: SpaceContext) -> Space:
     """Thresholds around the paper's range; the latest warm-up follows the number of steps."""
     latest_warmup = max(2, context.workload.steps // 3)
-    warmup = min(5, latest_warmup)
+    shared = {"warmup": min(5, latest_warmup), "max_skips": 4}
+    redundancy = context.diagnosis.redundancy
+    table = fit_stages(Trajectory(redundancy), _STAGES) if redundancy is not None else ()
+    kinds = ("residual", "taylor1", "ridge") if table else ("residual", "taylor1")
     return Space(
         knobs={
-            "threshold": Float(0.01, 0.5, log=True, bolder="up"),
+            "threshold": Float(0.01, 1.0, log=True, bolder="up"),
             "warmup": Int(2, latest_warmup, bolder="down"),
             "max_skips": Int(1, 6, bolder="up"),
+            "reuse": Choice(kinds),
         },
         first=(
-            {"threshold": 0.05, "warmup": warmup, "max_skips": 4},
-            {"threshold": 0.1, "warmup": warmup, "max_skips": 4},
-            {"threshold": 0.025, "warmup": warmup, "max_skips": 4},
+            {"threshold": 0.05, "reuse": "residual", **shared},
+            {"threshold": 0.1, "reuse": "residual", **shared},
+            {"threshold": 0.2, "reuse": "taylor1", **shared},
         ),
+        fixed={"ridge": [list(row) for row in table]},
     )
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sol.skills.cache.reuse import ReuseKind, RidgeTable
+from sol.skills.cache.reuse import ReuseKind
 from sol.skills.cache.trajectory import Trajectory
 
 _TWO = 2
@@ -27,13 +27,17 @@ Costs = np.ndarray[tuple[int, int, int], np.dtype[np.float64]]
 
 
 def gap_costs(
-    trajectory: Trajectory, kind: ReuseKind, table: RidgeTable = (), max_gap: int = 6
+    trajectory: Trajectory, kind: ReuseKind, max_gap: int = 4, early: float = 0.0
 ) -> Costs:
     """C[i, j, k] for i < j < k <= T: the squared displacement of the latents by one gap.
 
     Infinite elsewhere and for gaps of over `max_gap` steps.
 
     k = T stands for the end: the steps after j are all skipped.
+
+    Args:
+        early: Exponent of the position in the weight of a step. What goes wrong early is amplified
+            by all later steps, which a recorded trajectory does not show; 0 takes it as recorded.
     """
     n = trajectory.n_steps
     costs: Costs = np.full((n, n, n + 1), np.inf)
@@ -43,8 +47,8 @@ def gap_costs(
             for k in range(j + 1, min(j + max_gap + 1, n) + 1):
                 costs[i, j, k] = trajectory.norm(moved) ** 2
                 if k < n:
-                    error = trajectory.error(k, (i, j), kind, table)
-                    moved = moved + trajectory.step_sizes[k] * error
+                    weight = trajectory.step_sizes[k] * abs(trajectory.positions[k]) ** early
+                    moved = moved + weight * trajectory.error(k, (i, j), kind)
     return costs
 
 

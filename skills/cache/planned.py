@@ -2,25 +2,31 @@
 
 Steps are chosen by DPCache's path planning (`sol.skills.cache.plan`) on the recorded trajectory of
 a few prompts; skipped steps are predicted with weights fitted for exactly that schedule
-(`sol.skills.cache.ridge`). Planning sees an undisturbed trajectory, so the few best plans of each
-size are rivals: each is run, and the one that stays closest to the baseline is offered.
+(`sol.skills.cache.ridge`). Planning sees an undisturbed trajectory, so the plans of each size are
+rivals, with even schedules among them: each is run, and the one that stays closest to the baseline
+is offered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from sol.clock import Clock
-from sol.diagnosis import Redundancy
 from sol.errors import ConfigError
 from sol.roles import Capability, Roles
 from sol.schedule import Schedule, format_range
-from sol.skills.cache.plan import cheapest_plans, gap_costs, skipped_of
-from sol.skills.cache.ridge import fit_schedule, fit_stages
+from sol.skills.cache.plan import (
+    Costs,
+    cheapest_plans,
+    gap_costs,
+    skipped_of,
+    uniform_plan,
+)
+from sol.skills.cache.ridge import fit_schedule
 from sol.skills.cache.skip_settings import ReuseSettings
 from sol.skills.cache.step_mask import MaskPolicy
 from sol.skills.cache.step_skip import install_step_skip
@@ -29,18 +35,16 @@ from sol.space import Ranked, Space
 from sol.target import STRICT
 from sol.technique import Installed, Phase, Seam, SpaceContext, Technique
 
-WARMUP = 2
-"""Two computed steps are what a first-order prediction needs; the plan may compute more."""
+_WARMUPS = (2, 3)
+"""Two computed steps are what a first-order prediction needs; a plan may compute more."""
 
-_SHARES = (0.75, 0.67, 0.58, 0.5, 0.46, 0.42, 0.375, 0.33, 0.29, 0.25)
+_SHARES = (0.67, 0.58, 0.54, 0.5, 0.46, 0.42, 0.375, 0.33)
 """Of the steps that are computed: from timid to what no published schedule survives."""
 
-_RIVALS = 2
-_PLANNED_FROM = 24
-"""Cheapest plans by the sum over gaps, of which the rivals have the least error all told."""
+_EARLY = (0.0, 2.0)
+"""Weights of early errors under which plans are made: see `gap_costs`."""
 
 _FIRST = (0.5, 0.58, 0.42)
-_STAGES = 3
 _SIGMA_TOLERANCE = 1e-3
 
 
@@ -98,40 +102,37 @@ def _check_trajectory(config: PlannedConfig, clock: Clock) -> None:
 
 
 def rivals(context: SpaceContext) -> tuple[tuple[Mapping[str, Any], ...], ...]:
-    """For each number of computed steps, the plans that the recorded trajectory likes best."""
+    """For each number of computed steps, the cheapest plans, and the even ones to beat."""
     redundancy = context.diagnosis.redundancy
     if redundancy is None:
         return ()
     trajectory = Trajectory(redundancy)
-    costs = gap_costs(trajectory, "ridge", fit_stages(trajectory, _STAGES))
+    costs = [gap_costs(trajectory, "taylor1", early=early) for early in _EARLY]
     n_steps = trajectory.n_steps
     sizes = sorted({round(share * n_steps) for share in _SHARES}, reverse=True)
-    return tuple(
-        _best_plans(trajectory, redundancy, cheapest_plans(costs, size, WARMUP, 1, _PLANNED_FROM))
-        for size in sizes
-        if WARMUP + 1 < size < n_steps
-    )
+    groups = [_plans(n_steps, size, costs) for size in sizes if max(_WARMUPS) + 1 < size < n_steps]
+    return tuple(tuple(_config(trajectory, plan) for plan in group) for group in groups if group)
 
 
-def _best_plans(
-    trajectory: Trajectory, redundancy: Redundancy, plans: list[tuple[int, ...]]
-) -> tuple[Mapping[str, Any], ...]:
-    """The plans that move the latents least, each with its fitted weights."""
-    fitted = [(fit_schedule(trajectory, plan), plan) for plan in plans]
-    fitted.sort(key=lambda pair: trajectory.displacement(pair[1], "ridge", pair[0]))
-    n_steps = trajectory.n_steps
-    has_noise_levels = redundancy.positions[0] > redundancy.positions[-1]
-    middle = round(redundancy.positions[n_steps // 2], 6) if has_noise_levels else None
-    return tuple(
-        {
-            "skip": format_range(skipped_of(plan, n_steps)),
-            "reuse": "ridge",
-            "ridge": [list(row) for row in table],
-            "steps": n_steps,
-            "middle": middle,
-        }
-        for table, plan in fitted[:_RIVALS]
-    )
+def _plans(n_steps: int, n_computed: int, costs: Sequence[Costs]) -> list[tuple[int, ...]]:
+    planned = [
+        plan for table in costs for plan in cheapest_plans(table, n_computed, min(_WARMUPS))
+    ]
+    even = [uniform_plan(n_steps, n_computed, warmup) for warmup in _WARMUPS]
+    return list(dict.fromkeys((*planned, *even)))
+
+
+def _config(trajectory: Trajectory, plan: tuple[int, ...]) -> Mapping[str, Any]:
+    """The settings of a plan, with weights fitted for exactly its calls."""
+    n_steps, positions = trajectory.n_steps, trajectory.positions
+    has_noise_levels = positions[0] > positions[-1]
+    return {
+        "skip": format_range(skipped_of(plan, n_steps)),
+        "reuse": "ridge",
+        "ridge": [list(row) for row in fit_schedule(trajectory, plan)],
+        "steps": n_steps,
+        "middle": round(positions[n_steps // 2], 6) if has_noise_levels else None,
+    }
 
 
 def space(context: SpaceContext) -> Space:
@@ -140,11 +141,9 @@ def space(context: SpaceContext) -> Space:
     if not plans:
         return Space()
     options = tuple(plan["skip"] for plan in plans)
-    n_steps = context.workload.steps
     first = dict.fromkeys(
         min(plans, key=lambda p: abs(_share_computed(p) - share))["skip"] for share in _FIRST
     )
-    assert n_steps > 0
     return Space(
         knobs={"skip": Ranked(options)},
         first=tuple({"skip": skip} for skip in first),

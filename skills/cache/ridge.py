@@ -1,24 +1,26 @@
 """Fits the weights of ridge reuse: LESA's learned predictors (arXiv 2602.20497) in closed form.
 
-At a skipped step the prediction is the last residual plus a weighted sum of three terms
-(`sol.skills.cache.reuse.ridge_terms`). The weights that minimise the squared error over recorded
-steps, with a penalty on their size, solve a system of three equations.
+At a skipped step the prediction is the last residual plus weighted terms of first and second order
+(`sol.skills.cache.reuse.ridge_terms`). The first-order weight stays 1, so that the prediction
+follows a straight line exactly; the second-order weight minimises the squared error over recorded
+steps, and is kept between 0 and 1, the two Taylor orders.
+
+A free least-squares fit of all weights halves the recorded error and is the worse one to run: it
+shrinks the first-order weight to a fifth, since single steps are noisy, and predictions then lag
+behind in the direction in which the video forms. On pocket, 12 of 24 steps: recorded displacement
+.0093 against .0146 of first-order Taylor, error of the final latents .065 against .052.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
-from sol.skills.cache.reuse import Mix, RidgeRow, RidgeTable, ridge_terms
-from sol.skills.cache.trajectory import Matrix, Trajectory, Vector
+from sol.skills.cache.reuse import RidgeRow, RidgeTable, depth_of, ridge_terms
+from sol.skills.cache.trajectory import Trajectory
 
 PENALTY = 1e-3
-"""On the weights, relative to the terms' mean square: three weights from thousands of values need
-little, but terms can be nearly parallel."""
+"""On the second-order weight, relative to that term's mean square."""
 
-_N_TERMS = 3
 _DIGITS = 6
 Sample = tuple[int, tuple[int, ...]]
 """A skipped step and the computed steps before it, the oldest first."""
@@ -39,7 +41,7 @@ def fit_stages(trajectory: Trajectory, n_stages: int, max_gap: int = 4) -> Ridge
 def fit_schedule(trajectory: Trajectory, computed: Sequence[int]) -> RidgeTable:
     """One row for each step of a fixed schedule, fitted for exactly the calls it computes."""
     return tuple(
-        (0.0, 0.0, 0.0)
+        (1.0, 0.0, 0.0)
         if step in computed
         else fit_row(trajectory, [(step, tuple(a for a in computed if a < step))])
         for step in range(trajectory.n_steps)
@@ -47,28 +49,20 @@ def fit_schedule(trajectory: Trajectory, computed: Sequence[int]) -> RidgeTable:
 
 
 def fit_row(trajectory: Trajectory, samples: Iterable[Sample]) -> RidgeRow:
-    """The weights of the three terms for some skipped steps; zeros without any."""
-    normal: Matrix = np.zeros((_N_TERMS, _N_TERMS))
-    target: Vector = np.zeros(_N_TERMS)
+    """The weights of the three terms for some skipped steps; straight lines without any."""
+    explained, energy = 0.0, 0.0
     for step, anchors in samples:
-        used = anchors[-_N_TERMS:]
+        used = anchors[-depth_of("ridge") :]
         positions = [trajectory.positions[a] for a in used]
-        terms = ridge_terms(positions, trajectory.positions[step])
-        features = np.stack([_added(trajectory, step, used, term) for term in terms])
-        plain = trajectory.mixed(step, used, Mix((1.0,)))
-        projected = features @ trajectory.gram
-        normal += projected @ features.T
-        target += projected @ (trajectory.v(step) - plain)
-    scale = np.trace(normal) / _N_TERMS
-    if scale <= 0:
-        return (0.0, 0.0, 0.0)
-    solved = np.linalg.solve(normal + PENALTY * scale * np.eye(_N_TERMS), target)
-    a, b, c = (float(f"{value:.{_DIGITS}g}") for value in solved)
-    return (a, b, c)
-
-
-def _added(trajectory: Trajectory, step: int, anchors: Sequence[int], term: Mix) -> Vector:
-    return trajectory.mixed(step, anchors, term) - trajectory.x(step)
+        _, second, _ = ridge_terms(positions, trajectory.positions[step])
+        term = trajectory.mixed(step, used, second) - trajectory.x(step)
+        missing = -trajectory.error(step, used, "taylor1")
+        explained += float(term @ trajectory.gram @ missing)
+        energy += float(term @ trajectory.gram @ term)
+    if energy <= 0:
+        return (1.0, 0.0, 0.0)
+    weight = explained / (energy * (1 + PENALTY))
+    return (1.0, round(min(max(weight, 0.0), 1.0), _DIGITS), 0.0)
 
 
 def _small_gap_samples(n_steps: int, max_gap: int) -> list[Sample]:

@@ -15,6 +15,7 @@ from sol.clock import Clock
 from sol.errors import ConfigError
 from sol.roles import Capability, Roles
 from sol.schedule import Schedule, format_range, parse_range
+from sol.skills.cache.reuse import ReuseKind
 from sol.skills.cache.skip_settings import ReuseSettings
 from sol.skills.cache.step_skip import install_step_skip
 from sol.space import Choice, Space
@@ -92,8 +93,12 @@ def space(context: SpaceContext) -> Space:
     if not options:
         return Space()
     gentle = periodic_mask(n_steps, n_steps // 3, n_steps - 1, 2)
-    first = ({"skip": gentle},) if gentle in options else ({"skip": options[0]},)
-    return Space(knobs={"skip": Choice(options)}, first=first)
+    skip = gentle if gentle in options else options[0]
+    kinds: tuple[ReuseKind, ...] = ("residual", "taylor1")
+    return Space(
+        knobs={"skip": Choice(options), "reuse": Choice(kinds)},
+        first=tuple({"skip": skip, "reuse": kind} for kind in kinds),
+    )
 
 
 def periodic_mask(n_steps: int, start: int, end: int, period: int) -> str:

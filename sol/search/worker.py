@@ -195,8 +195,17 @@ class MeasuringWorker:
             counts={name: dict(e.counts) for name, e in applied.evidence().items()},
         )
 
-    def measure_speed(self, stack: Stack, pair: Pair, n_pairs: int) -> Speed:
-        """Paired, interleaved seconds of whole videos. Nothing else may run on the device."""
+    def measure_speed(
+        self, stack: Stack, pair: Pair, n_pairs: int, must_engage: bool = True
+    ) -> Speed:
+        """Paired, interleaved seconds of whole videos. Nothing else may run on the device.
+
+        Args:
+            must_engage: False to time a stack at its identity settings.
+
+        Raises:
+            NoEffectError: A technique did not engage, and had to.
+        """
         applied, clone = self._prepare(stack)
         timing = time_pairs(
             lambda: render(self._pipeline, self._workload, *pair),
@@ -207,7 +216,8 @@ class MeasuringWorker:
             clock=time.perf_counter,
             device=self._device,
         )
-        applied.require_engaged()
+        if must_engage:
+            applied.require_engaged()
         self._require_pristine()
         ratio = timing.speedup
         return Speed(

@@ -15,7 +15,7 @@ from sol.stages.request import Session
 
 Config = Mapping[str, Any]
 
-_PAIRS = 3
+PAIRS = 3
 """Prompts on which rivals are compared: as many as the quickest budget has."""
 
 
@@ -30,7 +30,7 @@ def choose_rivals(session: Session, skill: str) -> dict[str, tuple[Config, ...]]
 def _run(
     session: Session, skill: str, technique: str, groups: tuple[tuple[Config, ...], ...]
 ) -> tuple[Config, ...]:
-    pairs = session.calibration[:_PAIRS]
+    pairs = session.calibration[:PAIRS]
     jobs = [Job("latent_errors", (technique, group, pairs), TRIAL_LIMIT_S) for group in groups]
     best = []
     for group, done in zip(groups, session.crew.run_all(jobs), strict=True):

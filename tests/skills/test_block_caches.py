@@ -1,4 +1,4 @@
-"""What the block-level caches compute and leave out, counted at the blocks by the test's own hooks."""
+"""What the block-level caches compute and leave out, counted by hooks of the test's own."""
 
 import numpy as np
 import pytest
@@ -94,13 +94,15 @@ def test_a_higher_threshold_leaves_out_more(pipeline, workload, name):
 @pytest.mark.parametrize("reuse", ["output", "residual", "taylor1", "taylor2", "ridge"])
 @pytest.mark.parametrize("name", [*NAMES, "easycache"])
 def test_every_cache_takes_every_kind_of_reuse(pipeline, workload, baseline, name, reuse):
-    config = {**BOLD.get(name, {"threshold": 9.0, "warmup": 2, "max_skips": 1}), "reuse": reuse}
+    """At one skip in the calm end of a short video, all of them stay near the baseline."""
+    config = {**BOLD.get(name, {"threshold": 9.0, "warmup": 2}), "reuse": reuse}
     if reuse == "ridge":
-        config["ridge"] = [[0.8, 0.1, 0.0], [1.0, 0.2, 0.0]]
-    with install_stack(pipeline, (StackItem(name, config),)):
+        config["ridge"] = [[1.0, 0.2, 0.0], [1.0, 0.1, 0.0]]
+    item = StackItem(name, config, Schedule(steps="6"))
+    with install_stack(pipeline, (item,)):
         latents = render(pipeline, workload, PROMPT, 0).latents
     error = np.linalg.norm(latents - baseline.latents) / np.linalg.norm(baseline.latents)
-    assert 0 < error < 0.8
+    assert 0 < error < 0.5
 
 
 @pytest.mark.parametrize("name", NAMES)
