@@ -99,4 +99,4 @@ class History:
 
 def bytes_of(tensors: Iterable[torch.Tensor]) -> int:
     """Their size in memory, without what they share with others."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return sum(tensor.nbytes for tensor in tensors)

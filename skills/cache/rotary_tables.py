@@ -59,6 +59,7 @@ class _Tables:
     kept: deque[_Table] = field(default_factory=lambda: deque(maxlen=_MAX_TABLES))
     computed: int = 0
     reused: int = 0
+    bytes_peak: int = 0
 
     def around(
         self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -72,6 +73,8 @@ class _Tables:
         output = forward(*args, **kwargs)
         self.computed += 1
         self.kept.append(_Table(map_tensors(SeenTensor.of, arguments), KeptOutput.of(output)))
+        held = sum(table.output.n_bytes for table in self.kept)
+        self.bytes_peak = max(self.bytes_peak, held)
         return output
 
 
@@ -91,7 +94,11 @@ def install(
 
     def evidence() -> Evidence:
         reused = sum(t.reused for t in tables)
-        counts = {"tables_computed": sum(t.computed for t in tables), "tables_reused": reused}
+        counts = {
+            "tables_computed": sum(t.computed for t in tables),
+            "tables_reused": reused,
+            "bytes_held": sum(t.bytes_peak for t in tables),
+        }
         return Evidence(reused > 0, counts)
 
     return Installed(lambda: undo_all(undos), evidence)

@@ -57,6 +57,10 @@ class _Text:
     states: SeenTensor
     outputs: tuple[torch.Tensor | None, ...]
 
+    @property
+    def n_bytes(self) -> int:
+        return sum(output.nbytes for output in self.outputs if output is not None)
+
 
 @dataclass
 class _Memory:
@@ -66,6 +70,7 @@ class _Memory:
     texts: deque[_Text] = field(default_factory=lambda: deque(maxlen=_MAX_TEXTS))
     computed: int = 0
     reused: int = 0
+    bytes_peak: int = 0
 
     def forget(self) -> None:
         self.texts.clear()
@@ -82,6 +87,7 @@ class _Memory:
             outputs = tuple(module.remembered for module in self.modules)
             self.texts.append(_Text(SeenTensor.of(states), outputs))
             self.computed += sum(output is not None for output in outputs)
+            self.bytes_peak = max(self.bytes_peak, sum(text.n_bytes for text in self.texts))
         else:
             self.reused += sum(output is not None for output in known.outputs)
         return result
@@ -121,7 +127,11 @@ def install_text_memory(
     def evidence() -> Evidence:
         reused = sum(memory.reused for memory in memories)
         computed = sum(memory.computed for memory in memories)
-        counts = {"projections_computed": computed, "projections_reused": reused}
+        counts = {
+            "projections_computed": computed,
+            "projections_reused": reused,
+            "bytes_held": sum(memory.bytes_peak for memory in memories),
+        }
         return Evidence(reused > 0, counts)
 
     return Installed(lambda: undo_all(undos), evidence)

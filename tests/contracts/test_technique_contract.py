@@ -96,6 +96,11 @@ def each(pairs):
 each_pair = each(pairs(SETTINGS))
 each_pair_with_identity = each(pairs(n for n in SETTINGS if get_technique(n).identity is not None))
 each_pair_with_inert = each(pairs(n for n in SETTINGS if SETTINGS[n].inert is not None))
+# The libraries' caches keep what they keep; a recipe's peak memory includes it.
+UNCOUNTED = ("cache_dit", "diffusers_first_block", "diffusers_mag", "diffusers_taylorseer")
+each_pair_of_our_caches = each(
+    pairs(n for n in SETTINGS if get_technique(n).skill == "cache" and n not in UNCOUNTED)
+)
 each_on_pocket = each(pairs(SETTINGS, models=("pocket",)))
 
 
@@ -177,6 +182,18 @@ def test_installed_changes_the_pipeline_and_says_what_it_did(model, name, pipeli
         assert difference <= SETTINGS[name].tolerance
     else:
         assert difference > 0.0
+
+
+@each_pair_of_our_caches
+def test_a_cache_says_how_much_memory_it_holds(model, name, pipeline, workload):
+    """And holds no more after three videos than after one."""
+    applied = install_stack(pipeline, bold(name))
+    held = []
+    for seed in range(3):
+        render(pipeline, workload, PROMPT, seed)
+        held.append(applied.evidence()[name].counts["bytes_held"])
+    assert held[0] > 0
+    assert held == held[:1] * 3
 
 
 @each_pair_with_identity

@@ -1,0 +1,166 @@
+"""Sol's cache recipe against cache-dit and diffusers' FirstBlockCache: same model, gate, process.
+
+    sol tune --model pocket --skills cache
+    python benchmarks/cache_backends.py runs/<id>/recipe.yaml --out benchmarks/results/cache-pocket
+
+Of each library five settings around its defaults are taken, with what its documentation calls
+faster and slower. Every row goes through the gate on its held-out pairs, and is timed against the
+baseline, interleaved, in this process. Writes a JSON file and a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sol.deploy import stack_of
+from sol.models.catalog import default_gate
+from sol.recipe import load_recipe
+from sol.search.crew import Crew, Job
+from sol.search.executors.inline import InlineExecutor
+from sol.search.orchestrator import TRIAL_LIMIT_S
+from sol.search.records import Speed
+from sol.search.worker import Pair, WorkerPlan
+from sol.stages.gate import GateResult, run_gate
+from sol.stages.start import held_out_pairs
+from sol.technique import Stack, StackItem
+from sol.validator.profile import load_profile
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One setting in the comparison."""
+
+    library: str
+    setting: str
+    stack: Stack
+
+
+def _cache_dit(**changes: Any) -> Entrant:
+    # The library's defaults: Fn 8 is all of pocket's blocks, so half of them here.
+    config = {
+        "Fn_compute_blocks": 4,
+        "Bn_compute_blocks": 0,
+        "max_warmup_steps": 8,
+        "residual_diff_threshold": 0.08,
+        "max_continuous_cached_steps": -1,
+        **changes,
+    }
+    shown = ", ".join(f"{key} {value}" for key, value in changes.items()) or "its defaults, Fn 4"
+    return Entrant("cache-dit", shown, (StackItem("cache_dit", config),))
+
+
+def _first_block(threshold: float, warmup: int) -> Entrant:
+    config = {"threshold": threshold, "warmup": warmup}
+    shown = f"threshold {threshold}, warm-up {warmup}"
+    return Entrant("diffusers FBC", shown, (StackItem("diffusers_first_block", config),))
+
+
+RIVALS = (
+    _cache_dit(),
+    _cache_dit(Fn_compute_blocks=1),
+    _cache_dit(Fn_compute_blocks=1, max_warmup_steps=4, residual_diff_threshold=0.12),
+    _cache_dit(
+        Fn_compute_blocks=1,
+        max_warmup_steps=4,
+        residual_diff_threshold=0.2,
+        max_continuous_cached_steps=2,
+    ),
+    _cache_dit(
+        Fn_compute_blocks=1,
+        max_warmup_steps=4,
+        residual_diff_threshold=0.2,
+        max_continuous_cached_steps=2,
+        taylorseer_order=1,
+    ),
+    _first_block(0.05, 1),
+    _first_block(0.08, 4),
+    _first_block(0.1, 4),
+    _first_block(0.15, 4),
+    _first_block(0.2, 6),
+)
+
+
+def main() -> None:
+    """Measures and writes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--pairs", type=int, default=9)
+    parser.add_argument("--out", type=Path, required=True, help="Without a suffix.")
+    args = parser.parse_args()
+    recipe = load_recipe(args.recipe)
+    ours = Entrant("Sol", _label(stack_of(recipe)), stack_of(recipe))
+    model = recipe.target.model.id
+    with tempfile.TemporaryDirectory() as folder, closing(InlineExecutor()) as executor:
+        infos = executor.start_workers(WorkerPlan(model, "cpu", None, {}, Path(folder)))
+        crew = Crew(executor, infos)
+        profile = load_profile(default_gate(model))
+        pairs = held_out_pairs(profile, infos[0].prompts)
+        rows = []
+        for entrant in (ours, *RIVALS):
+            gate = run_gate(crew, entrant.stack, profile, pairs)
+            rows.append(_row(entrant, gate, _time(crew, entrant.stack, pairs[0], args.pairs)))
+            print(_markdown_row(rows[-1]), flush=True)
+    _write(args.out, model, infos[0].hardware.name, rows)
+
+
+def _time(crew: Crew, stack: Stack, pair: Pair, n_pairs: int) -> Speed | None:
+    job = Job("measure_speed", (stack, pair, n_pairs), TRIAL_LIMIT_S, is_timing=True)
+    done = crew.run_all([job])[0]
+    return done.value if done.failure is None else None
+
+
+def _row(entrant: Entrant, gate: GateResult, speed: Speed | None) -> dict[str, Any]:
+    checks = {check.name: check for check in gate.verdict.checks}
+    psnr, worst = checks.get("psnr_floor"), checks.get("psnr_worst")
+    return {
+        "library": entrant.library,
+        "setting": entrant.setting,
+        "speedup": speed and [speed.median, speed.low, speed.high],
+        "n": speed and speed.n,
+        "psnr": psnr and psnr.value,
+        "worst_psnr": worst and worst.value,
+        "verdict": gate.verdict.verdict,
+        "reasons": list(gate.verdict.reasons),
+    }
+
+
+def _label(stack: Stack) -> str:
+    """Techniques with the settings that a person can read: no fitted tables."""
+    parts = []
+    for item in stack:
+        short = {k: v for k, v in item.config.items() if k in ("skip", "threshold", "reuse")}
+        parts.append(" ".join([item.technique, *(f"{k} {v}" for k, v in short.items())]))
+    return " + ".join(parts)
+
+
+def _write(out: Path, model: str, hardware: str, rows: list[dict[str, Any]]) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    result = {"model": model, "hardware": hardware, "rows": rows}
+    out.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    head = (
+        "| library | setting | speed-up | PSNR mean, worst (dB) | gate |\n|---|---|---|---|---|\n"
+    )
+    body = "\n".join(_markdown_row(row) for row in rows)
+    text = f"# Caches on {model}, {hardware}\n\n{head}{body}\n"
+    out.with_suffix(".md").write_text(text, encoding="utf-8")
+
+
+def _markdown_row(row: dict[str, Any]) -> str:
+    speed = "not timed"
+    if row["speedup"]:
+        median, low, high = row["speedup"]
+        speed = f"{median:.2f}x [{low:.2f}, {high:.2f}], n={row['n']}"
+    quality = "" if row["psnr"] is None else f"{row['psnr']:.1f}, {row['worst_psnr']:.1f}"
+    reason = row["reasons"][0].split(":")[0] if row["reasons"] else ""
+    verdict = f"{row['verdict']} {reason}".strip()
+    return f"| {row['library']} | {row['setting']} | {speed} | {quality} | {verdict} |"
+
+
+if __name__ == "__main__":
+    main()
