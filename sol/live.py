@@ -148,6 +148,10 @@ _SENTENCES: Mapping[tuple[str, str], str] = {
         "one video takes {total_s:.2f} s: {denoise_s:.2f} s denoising ({linear_s:.2f} s in linear "
         "layers), {decode_s:.2f} s decoding, {text_s:.3f} s text"
     ),
+    ("start", "redundancy"): (
+        "from step to step the output changes by {least_change:.1%} to {most_change:.1%}; the "
+        "guidance branches {branches}"
+    ),
     ("start", "noise"): "the baseline against itself: {median:.2f}x [{low:.2f}, {high:.2f}]",
     ("", "observe"): "{agent}: can use {techniques}; at most {bound:.2f}x ({bound_if})",
     ("", "hypothesise"): "{agent}: trying {setting} ({reason})",

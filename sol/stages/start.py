@@ -57,6 +57,7 @@ def start_session(request: TuneRequest, executor: Executor, journal: Journal) ->
     recorded = calibration[:_RECORDED_PAIRS]
     diagnosis = crew.run(Job("diagnose", (recorded,), TRIAL_LIMIT_S, is_timing=True))
     journal.write(_START, "diagnosis", **_rounded(diagnosis))
+    _write_redundancy(journal, diagnosis)
     self_timing = _time_self(crew, journal, calibration[0], request.budget.final_pairs)
     return Session(
         request, executor, crew, journal, infos, target, calibration, held_out, diagnosis,
@@ -138,6 +139,22 @@ def _time_self(crew: Crew, journal: Journal, pair: Pair, n_pairs: int) -> Speed:
         high=round(speed.high, 3), n=speed.n,
     )  # fmt: skip
     return speed
+
+
+def _write_redundancy(journal: Journal, diagnosis: Diagnosis) -> None:
+    """The three numbers of the redundancy that a person looks for first."""
+    redundancy = diagnosis.redundancy
+    if redundancy is None or not redundancy.output_change:
+        return
+    gap = redundancy.guidance_gap
+    journal.write(
+        _START,
+        "redundancy",
+        videos=redundancy.n_videos,
+        least_change=round(min(redundancy.output_change), 4),
+        most_change=round(max(redundancy.output_change), 4),
+        branches=f"differ by {min(gap):.0%} to {max(gap):.0%}" if gap else "are one",
+    )
 
 
 def _rounded(diagnosis: Diagnosis) -> dict[str, object]:
