@@ -63,10 +63,14 @@ class Space:
 
     def complete(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
         """The whole config for a choice of knobs."""
-        settings = dict(self.fixed)
+        return {**self.fixed, **self.following(knobs), **knobs}
+
+    def following(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings that follow from a choice of knobs."""
+        settings: dict[str, Any] = {}
         for knob, by_value in self.follows.items():
             settings |= by_value.get(knobs[knob], {})
-        return {**settings, **knobs}
+        return settings
 
 
 def is_ordered(knob: Knob) -> bool:

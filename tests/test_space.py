@@ -32,3 +32,15 @@ REFERENCE = {"threshold": 0.1, "warmup": 4, "mode": "a", "rank": 2, "share": "mi
 )
 def test_boldness_is_a_partial_order(change, bold):
     assert is_at_least_as_bold(SPACE, {**REFERENCE, **change}, REFERENCE) is bold
+
+
+def test_a_config_has_what_is_fixed_and_what_follows_from_its_knobs():
+    plans = {"3,5": {"weights": [1.0], "skip": "3,5"}, "3-5": {"weights": [2.0], "skip": "3-5"}}
+    space = Space(
+        {"skip": Ranked(("3,5", "3-5")), "warmup": Int(1, 4)},
+        fixed={"table": (1, 2), "weights": []},
+        follows={"skip": plans},
+    )
+    config = space.complete({"skip": "3-5", "warmup": 2})
+    assert config == {"table": (1, 2), "weights": [2.0], "skip": "3-5", "warmup": 2}
+    assert space.complete({"skip": "3,5", "warmup": 2})["weights"] == [1.0]

@@ -124,6 +124,7 @@ class SkillAgent:
             hypothesis=study.reason,
             expected_speedup=min(self._brief.bound_of(study.offer), study.expected_speedup),
             known=self._known(),
+            knobs=tuple(study.offer.space.knobs),
         )
 
     def _known(self) -> str:

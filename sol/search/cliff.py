@@ -150,7 +150,7 @@ def _moved(space: Space, config: Setting, direction: int) -> dict[str, Any]:
         for name, knob in space.knobs.items()
         if is_ordered(knob)
     }
-    return {**config, **space.complete({**_knobs(space, config), **moved})}
+    return {**config, **space.following({**config, **moved}), **moved}
 
 
 def _boldness(space: Space, setting: Setting) -> float:

@@ -84,6 +84,7 @@ class Proposal:
 
     Attributes:
         known: The best that the other agents had posted by then.
+        knobs: The keys of `config` that were chosen; the others follow from them.
     """
 
     number: int
@@ -93,11 +94,13 @@ class Proposal:
     hypothesis: str
     expected_speedup: float
     known: str = ""
+    knobs: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
-        """For people: the technique and its settings, without calibrated tables."""
-        shown = ((key, value) for key, value in self.config.items() if not is_table(value))
+        """For people: the technique and what was chosen, without calibrated tables."""
+        keys = self.knobs or tuple(self.config)
+        shown = ((key, self.config[key]) for key in keys if not is_table(self.config[key]))
         return " ".join([self.technique, *(f"{key}={value}" for key, value in shown)])
 
 

@@ -109,3 +109,13 @@ def test_the_boldest_of_two_settings():
     b = {"threshold": 0.2, "warmup": 5, "share": "high", "mode": "b"}
     expected = {"threshold": 0.2, "warmup": 3, "share": "high", "mode": "a"}
     assert boldest_of(SPACE, a, b) == expected
+
+
+def test_what_follows_from_a_knob_moves_with_it():
+    space = Space(
+        {"plan": Ranked(("few", "many"))},
+        follows={"plan": {"few": {"weights": (1.0,)}, "many": {"weights": (2.0,)}}},
+    )
+    assert bolder(space, {"plan": "few", "weights": (1.0,), "max": 3}) == {
+        "plan": "many", "weights": (2.0,), "max": 3
+    }  # fmt: skip
