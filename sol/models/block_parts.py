@@ -7,7 +7,23 @@ from typing import Any
 import torch
 from torch import nn
 
-from sol.roles import CrossAttention
+from sol.roles import Capability, CrossAttention
+
+VIDEO_TRANSFORMER = frozenset(
+    {
+        Capability.STEP_OUTPUT,
+        Capability.BLOCK_RESIDUAL,
+        Capability.MODULATED_INPUT,
+        Capability.GUIDANCE_BRANCHES,
+        Capability.SELF_ATTENTION,
+        Capability.PROMPT_PROJECTION,
+        Capability.ROTARY_TABLE,
+        Capability.MODULATION,
+        Capability.TEXT_CROSS_ATTENTION,
+        Capability.REPEATED_BLOCKS,
+    }
+)
+"""What every diffusion transformer of repeated, timestep-modulated blocks over text offers."""
 
 
 def find_linears(*modules: nn.Module) -> tuple[nn.Module, ...]:

@@ -9,7 +9,12 @@ from typing import Any
 import torch
 
 from sol.forward_arguments import argument_reader
-from sol.models.block_parts import describe_cross_attention, find_linears, modulate
+from sol.models.block_parts import (
+    VIDEO_TRANSFORMER,
+    describe_cross_attention,
+    find_linears,
+    modulate,
+)
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.target import Workload
 
@@ -20,20 +25,7 @@ def describe(pipeline: Any) -> Roles:
         family="sana_video",
         denoisers=(_denoiser(pipeline.transformer),),
         guidance="batched",
-        capabilities=frozenset(
-            {
-                Capability.STEP_OUTPUT,
-                Capability.BLOCK_RESIDUAL,
-                Capability.MODULATED_INPUT,
-                Capability.GUIDANCE_BRANCHES,
-                Capability.SELF_ATTENTION,
-                Capability.PROMPT_PROJECTION,
-                Capability.ROTARY_TABLE,
-                Capability.MODULATION,
-                Capability.TEXT_CROSS_ATTENTION,
-                Capability.REPEATED_BLOCKS,
-            }
-        ),
+        capabilities=VIDEO_TRANSFORMER,
         lacks={
             Capability.LINEAR_FEED_FORWARD: (
                 "SANA-Video's feed-forward is made of convolutions, it has no linear layers"

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from sol.forward_arguments import argument_reader
-from sol.models.block_parts import describe_cross_attention, find_linears
+from sol.models.block_parts import VIDEO_TRANSFORMER, describe_cross_attention, find_linears
 from sol.models.published import find_teacache
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.target import Workload
@@ -26,21 +26,7 @@ def describe(pipeline: Any) -> Roles:
         family="wan",
         denoisers=tuple(_denoiser(name, expert) for name, expert in experts if expert is not None),
         guidance="two_call",
-        capabilities=frozenset(
-            {
-                Capability.STEP_OUTPUT,
-                Capability.BLOCK_RESIDUAL,
-                Capability.MODULATED_INPUT,
-                Capability.GUIDANCE_BRANCHES,
-                Capability.SELF_ATTENTION,
-                Capability.PROMPT_PROJECTION,
-                Capability.ROTARY_TABLE,
-                Capability.MODULATION,
-                Capability.TEXT_CROSS_ATTENTION,
-                Capability.REPEATED_BLOCKS,
-                Capability.LINEAR_FEED_FORWARD,
-            }
-        ),
+        capabilities=VIDEO_TRANSFORMER | {Capability.LINEAR_FEED_FORWARD},
     )
 
 
