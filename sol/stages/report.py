@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sol.diagnosis import Diagnosis
 from sol.measure.fidelity import Frames
 from sol.measure.stats import Interval, bootstrap_median
 from sol.search.crew import Job
@@ -88,7 +89,22 @@ def make_report(
         memory=_memory(winner),
         evidence=winner.gate.engagement if winner else {},
         clips=clips,
+        redundancy=_redundancy(session.diagnosis),
     )
+
+
+def _redundancy(diagnosis: Diagnosis) -> dict[str, tuple[float, ...]]:
+    recorded = diagnosis.redundancy
+    if recorded is None:
+        return {}
+    rows = {
+        "output, against the step before": recorded.output_change,
+        "conditional against unconditional output": recorded.guidance_gap,
+    }
+    if recorded.block_change:
+        rows["residual of the first block"] = recorded.block_change[0]
+        rows["residual of the last block"] = recorded.block_change[-1]
+    return rows
 
 
 def _headline(

@@ -307,3 +307,11 @@ def test_elements_escape_text_and_attributes_but_not_markup():
     made = element("p", "a < b", Markup("<b>c</b>"), None, title='"x"', class_="k", open=False)
     assert made == '<p title="&quot;x&quot;" class="k">a &lt; b<b>c</b></p>'
     assert join("&", made) == f"&amp;{made}"
+
+
+def test_the_page_draws_what_changes_from_step_to_step():
+    report = make_report(redundancy={"output": (0.2, 0.05, 0.1), "guidance": ()})
+    page = render_html(report, {})
+    assert page.count("<polyline") == 1
+    assert "output: 5.0% to 20.0% over 3 steps" in page
+    assert "not recorded" in render_html(make_report(), {})

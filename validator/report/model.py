@@ -98,6 +98,7 @@ class RunReport:
         winner: Index of the accepted stack in `stacks`, or None.
         memory: By side, "baseline" and "accelerated".
         evidence: What each technique of the winner counted while it ran.
+        redundancy: Relative changes by step, by what they are of.
     """
 
     run_id: str
@@ -116,6 +117,7 @@ class RunReport:
     memory: Mapping[str, MemoryUse] = field(default_factory=dict)
     evidence: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     clips: tuple[Clip, ...] = ()
+    redundancy: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def winning_stack(self) -> StackReport | None:

@@ -9,6 +9,7 @@ from string import Template
 from sol.validator.report.markup import Markup, element, join
 from sol.validator.report.model import RunReport
 from sol.validator.report.quality import show_checks, show_clips
+from sol.validator.report.redundancy import show_redundancy
 from sol.validator.report.scatter import draw_frontier
 from sol.validator.report.sections import (
     show_agents,
@@ -43,6 +44,7 @@ def _lay_out(report: RunReport, clips: Mapping[str, bytes]) -> Markup:
         _section("Clips, worst first", _legend(), show_clips(report.clips, clips))
         if report.clips
         else None,
+        _section("What changes from step to step", show_redundancy(report)),
         _section("What the agents tried", show_agents(report)),
         _section("Other stacks", show_other_stacks(report)),
         _section("Environment", show_environment(report)),
