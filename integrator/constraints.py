@@ -39,7 +39,20 @@ def find_shared_seam(members: Sequence[Member]) -> str | None:
     return None
 
 
-CONSTRAINTS: tuple[Constraint, ...] = (find_repeated_technique, find_shared_seam)
+def find_split_batch(members: Sequence[Member]) -> str | None:
+    """One technique computes a guidance branch alone, another's state has both in one batch.
+
+    What was kept for the whole batch does not fit the half, and the libraries do not look.
+    """
+    branch = Seam.GUIDANCE_BRANCH
+    splitting = [technique.name for technique, _ in members if branch in technique.writes]
+    whole = [technique.name for technique, _ in members if branch in technique.reads]
+    if splitting and whole:
+        return f"{splitting[0]} computes half a batch, which the state of {whole[0]} does not fit"
+    return None
+
+
+CONSTRAINTS: tuple[Constraint, ...] = (find_repeated_technique, find_shared_seam, find_split_batch)
 
 
 def find_conflict(members: Sequence[Member]) -> str | None:

@@ -7,6 +7,7 @@ that a decision never recompiles a block.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,17 +51,19 @@ class BlockSlot(nn.Module):
     def __init__(self, block: nn.Module, index: int, run: _Run) -> None:
         super().__init__()
         self.block = block
-        self._index = index
-        self._run = run
+
+        # On the instance, with the block's own signature: arguments are read by name.
+        @functools.wraps(block.forward)
+        def forward(*args: Any, **kwargs: Any) -> torch.Tensor:
+            return run.pass_block(index, block, args, kwargs)
+
+        self.forward = forward
 
     def __getattr__(self, name: str) -> Any:
         try:
             return super().__getattr__(name)
         except AttributeError:
             return getattr(super().__getattr__("block"), name)
-
-    def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        return self._run.pass_block(self._index, self.block, args, kwargs)
 
 
 class _Run:

@@ -266,6 +266,8 @@ CACHE_DIT = Technique(
     summary="leave out the middle blocks while the first ones change little (cache-dit DBCache)",
     exactness="lossy",
     requires=frozenset({Capability.CACHE_DIT}),
+    # Its state has the shape of whole batches.
+    reads=frozenset({Seam.GUIDANCE_BRANCH}),
     writes=frozenset({Seam.STEP_OUTPUT, Seam.BLOCK_RESIDUAL}),
     phase=Phase.BLOCKS,
     config=CacheDitConfig,

@@ -87,6 +87,8 @@ DIFFUSERS_FIRST_BLOCK = Technique(
     summary="leave out the blocks after the first while its residual changes little (diffusers)",
     exactness="lossy",
     requires=frozenset({Capability.DIFFUSERS_CACHE}),
+    # Its state has the shape of whole batches.
+    reads=frozenset({Seam.GUIDANCE_BRANCH}),
     # It decides what is left of a step, and its hooks stand inside each block's compiled code.
     writes=frozenset({Seam.STEP_OUTPUT, Seam.BLOCK_RESIDUAL, Seam.COMPILE_REGION}),
     phase=Phase.BLOCKS,

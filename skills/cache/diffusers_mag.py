@@ -122,6 +122,8 @@ DIFFUSERS_MAG = Technique(
     summary="leave out all blocks by a measured table of the residual's magnitudes (diffusers)",
     exactness="lossy",
     requires=frozenset({Capability.DIFFUSERS_CACHE}),
+    # Its state has the shape of whole batches.
+    reads=frozenset({Seam.GUIDANCE_BRANCH}),
     # It decides what is left of a step, and its hooks stand inside each block's compiled code.
     writes=frozenset({Seam.STEP_OUTPUT, Seam.BLOCK_RESIDUAL, Seam.COMPILE_REGION}),
     phase=Phase.BLOCKS,

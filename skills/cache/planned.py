@@ -26,7 +26,7 @@ from sol.skills.cache.plan import (
     skipped_of,
     uniform_plan,
 )
-from sol.skills.cache.ridge import fit_schedule
+from sol.skills.cache.reuse import ReuseKind
 from sol.skills.cache.skip_settings import ReuseSettings
 from sol.skills.cache.step_mask import MaskPolicy
 from sol.skills.cache.step_skip import install_step_skip
@@ -46,6 +46,9 @@ _EARLY = (0.0, 2.0)
 
 _FIRST = (0.5, 0.58, 0.42)
 _SIGMA_TOLERANCE = 1e-3
+
+_Rival = tuple[tuple[int, ...], ReuseKind]
+"""The steps to compute, and how to predict the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +131,8 @@ def _config(trajectory: Trajectory, plan: tuple[int, ...]) -> Mapping[str, Any]:
     has_noise_levels = positions[0] > positions[-1]
     return {
         "skip": format_range(skipped_of(plan, n_steps)),
-        "reuse": "ridge",
-        "ridge": [list(row) for row in fit_schedule(trajectory, plan)],
+        "reuse": reuse,
+        "ridge": [list(row) for row in table],
         "steps": n_steps,
         "middle": round(positions[n_steps // 2], 6) if has_noise_levels else None,
     }

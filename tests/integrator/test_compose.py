@@ -135,3 +135,16 @@ def test_a_dozen_techniques_that_exclude_one_another_compose_quickly():
     points.append(point("text_kv", 1.02, 100.0))
     candidates = compose({"cache": points}, rivals, 30.0)
     assert len(candidates) == 12 * 9 * 2 + 1
+
+
+@pytest.mark.parametrize(
+    "name", ["cache_dit", "diffusers_first_block", "diffusers_mag", "diffusers_taylorseer"]
+)
+def test_what_splits_the_batch_does_not_go_with_state_of_whole_batches(name):
+    def members(*names):
+        return [(TECHNIQUES[name], StackItem(name)) for name in names]
+
+    reason = find_conflict(members("cfg_reuse", name))
+    assert reason == f"cfg_reuse computes half a batch, which the state of {name} does not fit"
+    assert find_conflict(members("cfg_reuse", "first_block")) is None
+    assert find_conflict(members("pab", name)) is None

@@ -264,3 +264,24 @@ def test_an_interrupted_step_leaves_no_half_decision(pipeline, workload):
         render(pipeline, workload, OTHER_PROMPT, 1)
     hook.remove()
     assert np.array_equal(render(pipeline, workload, PROMPT, 0).latents, expected)
+
+
+@pytest.mark.parametrize("model", ["ltx", "wan", "sana_video"])
+@pytest.mark.parametrize("name", NAMES)
+def test_other_caches_go_on_top(model, name):
+    """What is installed later describes the pipeline anew, slots and all."""
+    pipeline, workload = build_tiny(model), tiny_workload(model).with_overrides({"steps": 8})
+    stack = (
+        StackItem("pab", {"self_every": 2, "cross_every": 2, "warmup": 2}),
+        StackItem(name, {**BOLD[name], "max_skips": 1}),
+        StackItem("cfg_reuse", {"every": 2, "warmup": 2}),
+        StackItem("text_kv"),
+    )
+    expected = render(pipeline, workload, PROMPT, 0).latents
+    applied = install_stack(pipeline, stack)
+    first = render(pipeline, workload, PROMPT, 0).latents
+    render(pipeline, workload, OTHER_PROMPT, 1)
+    assert np.array_equal(render(pipeline, workload, PROMPT, 0).latents, first)
+    assert applied.evidence()[name].engaged
+    applied.undo()
+    assert np.array_equal(render(pipeline, workload, PROMPT, 0).latents, expected)
