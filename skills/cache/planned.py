@@ -113,20 +113,27 @@ def rivals(context: SpaceContext) -> tuple[tuple[Mapping[str, Any], ...], ...]:
     costs = [gap_costs(trajectory, "taylor1", early=early) for early in _EARLY]
     n_steps = trajectory.n_steps
     sizes = sorted({round(share * n_steps) for share in _SHARES}, reverse=True)
-    groups = [_plans(n_steps, size, costs) for size in sizes if max(_WARMUPS) + 1 < size < n_steps]
-    return tuple(tuple(_config(trajectory, plan) for plan in group) for group in groups if group)
+    return tuple(
+        tuple(_config(trajectory, *rival) for rival in _group(n_steps, size, costs))
+        for size in sizes
+        if max(_WARMUPS) + 1 < size < n_steps
+    )
 
 
-def _plans(n_steps: int, n_computed: int, costs: Sequence[Costs]) -> list[tuple[int, ...]]:
+def _group(n_steps: int, n_computed: int, costs: Sequence[Costs]) -> list[_Rival]:
+    """Planned and even schedules with fitted weights, and the first of each in second order."""
     planned = [
         plan for table in costs for plan in cheapest_plans(table, n_computed, min(_WARMUPS))
     ]
     even = [uniform_plan(n_steps, n_computed, warmup) for warmup in _WARMUPS]
-    return list(dict.fromkeys((*planned, *even)))
+    fitted: list[_Rival] = [(plan, "ridge") for plan in (*planned, *even)]
+    second: list[_Rival] = [(plan, "taylor2") for plan in (*planned[:1], *even[:1])]
+    return list(dict.fromkeys((*fitted, *second)))
 
 
-def _config(trajectory: Trajectory, plan: tuple[int, ...]) -> Mapping[str, Any]:
-    """The settings of a plan, with weights fitted for exactly its calls."""
+def _config(trajectory: Trajectory, plan: tuple[int, ...], reuse: ReuseKind) -> Mapping[str, Any]:
+    """The settings of a plan, with weights fitted for exactly its calls if it has any."""
+    table = fit_schedule(trajectory, plan) if reuse == "ridge" else ()
     n_steps, positions = trajectory.n_steps, trajectory.positions
     has_noise_levels = positions[0] > positions[-1]
     return {
