@@ -27,6 +27,7 @@ from sol.skills.cache.plan import (
     uniform_plan,
 )
 from sol.skills.cache.reuse import ReuseKind
+from sol.skills.cache.ridge import fit_schedule
 from sol.skills.cache.skip_settings import ReuseSettings
 from sol.skills.cache.step_mask import MaskPolicy
 from sol.skills.cache.step_skip import install_step_skip
