@@ -154,6 +154,7 @@ _SENTENCES: Mapping[tuple[str, str], str] = {
     ),
     ("start", "noise"): "the baseline against itself: {median:.2f}x [{low:.2f}, {high:.2f}]",
     ("", "observe"): "{agent}: can use {techniques}; at most {bound:.2f}x ({bound_if})",
+    ("", "plan"): "{agent}: ran {configs} plans of {groups} sizes to see which stay close",
     ("", "hypothesise"): "{agent}: trying {setting} ({reason})",
     ("", "retire"): "{agent}: stops, {reason}",
     ("integrator", "compose"): "integrator: {admissible} admissible stacks",

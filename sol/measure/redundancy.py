@@ -30,7 +30,7 @@ class _Recording:
 
     latents: list[torch.Tensor] = field(default_factory=list)
     guided: list[torch.Tensor] = field(default_factory=list)
-    branches: dict[str, dict[int, torch.Tensor]] = field(default_factory=dict)
+    guidance_gap: dict[int, float] = field(default_factory=dict)
     block_change: dict[int, dict[int, float]] = field(default_factory=dict)
     signal_change: dict[str, dict[int, float]] = field(default_factory=dict)
     magnitude_ratio: dict[str, dict[int, float]] = field(default_factory=dict)
@@ -83,7 +83,7 @@ def _record_one(
             branch: _series(values, range(n_steps), first=1.0)
             for branch, values in recording.magnitude_ratio.items()
         },
-        guidance_gap=_guidance_gap(recording.branches, n_steps) if clock.is_guided else (),
+        guidance_gap=_series(recording.guidance_gap, range(n_steps)) if clock.is_guided else (),
     )
 
 
@@ -110,9 +110,20 @@ def _watch_scheduler(
 def _watch_denoiser(
     stack: ExitStack, denoiser: DenoiserRoles, recording: _Recording, clock: Clock
 ) -> None:
+    """Both branches of a step, in one call or in two, the conditional one first."""
+    conditional: list[torch.Tensor] = []
+
     def after(_: nn.Module, __: Any, output: Any) -> None:
-        branch = recording.branches.setdefault(clock.branch, {})
-        branch[clock.step] = output[0].detach().float().clone()
+        now = output[0].detach().float()
+        if not clock.is_guided:
+            return
+        if clock.branch == "both":
+            uncond, cond = now.chunk(2)
+            recording.guidance_gap[clock.step] = _relative_l1(cond, uncond)
+        elif clock.branch == "cond":
+            conditional[:] = [now]
+        elif conditional:
+            recording.guidance_gap[clock.step] = _relative_l1(conditional.pop(), now)
 
     stack.callback(denoiser.module.register_forward_hook(after).remove)
 
@@ -204,18 +215,6 @@ def _gram(
     n_steps = len(guided)
     scale = float(np.mean(np.diag(gram)[n_steps:]))
     return tuple(tuple(row) for row in (gram / max(scale, 1e-300)).tolist())
-
-
-def _guidance_gap(
-    branches: Mapping[str, Mapping[int, torch.Tensor]], n_steps: int
-) -> tuple[float, ...]:
-    if "both" in branches:
-        halves = [branches["both"][step].chunk(2) for step in range(n_steps)]
-        return tuple(_relative_l1(cond, uncond) for uncond, cond in halves)
-    if "uncond" not in branches:
-        return ()
-    cond, uncond = branches["cond"], branches["uncond"]
-    return tuple(_relative_l1(cond[step], uncond[step]) for step in range(n_steps))
 
 
 def _series(
