@@ -21,7 +21,6 @@ from sol.models.prompts import calibration_prompts, held_out_prompts
 from sol.schedule import format_range, parse_range
 from sol.search.worker import MeasuringWorker, Pair, WorkerPlan
 from sol.skills.cache.plan import skipped_of, uniform_plan
-from sol.stages.rivals import PAIRS
 
 _WARMUPS = (2, 3, 4)
 _KINDS = ("residual", "taylor1", "taylor2")
@@ -32,24 +31,30 @@ def main() -> None:
     """Measures and writes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="pocket")
-    parser.add_argument("--prompts", type=int, default=16)
+    parser.add_argument("--calibration", type=int, default=6, help="As the standard budget.")
+    parser.add_argument("--prompts", type=int, default=16, help="Held out.")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         worker = MeasuringWorker(WorkerPlan(args.model, "cpu", None, {}, Path(folder)))
         info = worker.describe()
-        calibration = _pairs(calibration_prompts(info.prompts, PAIRS), 0)
+        calibration = _pairs(calibration_prompts(info.prompts, args.calibration), 0)
         held_out = _pairs(held_out_prompts(info.prompts, args.prompts), _HELD_OUT_SEED)
         rows = _compare(worker, info.workload.steps, calibration, held_out)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    result = {"model": args.model, "prompts": args.prompts, "rows": rows}
+    result = {
+        "model": args.model,
+        "calibration": args.calibration,
+        "prompts": args.prompts,
+        "rows": rows,
+    }
     args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 def _compare(
     worker: MeasuringWorker, n_steps: int, calibration: Sequence[Pair], held_out: Sequence[Pair]
 ) -> list[dict[str, Any]]:
-    diagnosis = worker.diagnose(calibration)
+    diagnosis = worker.diagnose(calibration[:3])
     rows = []
     for group in worker.rivals("cache", diagnosis)["planned"]:
         errors = worker.latent_errors("planned", group, calibration)

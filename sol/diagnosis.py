@@ -67,6 +67,16 @@ class Diagnosis:
         """See `Redundancy`; empty where it was not recorded."""
         return self.redundancy.output_change if self.redundancy is not None else ()
 
+    @property
+    def beyond_first_block_s(self) -> float:
+        """Seconds inside all blocks but the first, all of them being alike.
+
+        What is outside of blocks is small and counted with them; all of the denoiser where the
+        number of blocks was not recorded.
+        """
+        n_blocks = len(self.redundancy.block_change) if self.redundancy is not None else 0
+        return self.denoise_s * (1 - 1 / n_blocks) if n_blocks else self.denoise_s
+
     def bound_if_free(self, seconds: float) -> float:
         """Amdahl's bound on the speed-up if `seconds` of the total vanished."""
         return self.total_s / max(self.total_s - seconds, 1e-9)

@@ -275,6 +275,6 @@ CACHE_DIT = Technique(
     space=space,
     identity={"residual_diff_threshold": 0.0},
     schedulable=frozenset({"steps"}),
-    saves=lambda diagnosis: diagnosis.denoise_s,
+    saves=lambda diagnosis: diagnosis.beyond_first_block_s,
     source="github.com/vipshop/cache-dit 1.5.3",
 )

@@ -97,6 +97,6 @@ DIFFUSERS_FIRST_BLOCK = Technique(
     space=space,
     identity={"threshold": 0.0},
     schedulable=frozenset({"steps"}),
-    saves=lambda diagnosis: diagnosis.denoise_s,
+    saves=lambda diagnosis: diagnosis.beyond_first_block_s,
     source="diffusers FirstBlockCache; arXiv 2411.19108",
 )

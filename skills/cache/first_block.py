@@ -16,7 +16,6 @@ import torch
 from pydantic import Field
 
 from sol.clock import Clock
-from sol.diagnosis import Diagnosis
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.schedule import Schedule
 from sol.skills.cache.block_skip import Entry, install_block_skip
@@ -100,11 +99,6 @@ def install(roles: Roles, config: FirstBlockConfig, schedule: Schedule, clock: C
     )
 
 
-def saves(diagnosis: Diagnosis) -> float:
-    """All but the first block, at every step."""
-    return diagnosis.denoise_s
-
-
 def space(context: SpaceContext) -> Space:
     """cache-dit's ranges, as far as the denoiser has so many blocks; none below two."""
     n_blocks = min(len(denoiser.blocks) for denoiser in context.roles.denoisers)
@@ -143,6 +137,6 @@ FIRST_BLOCK = Technique(
     space=space,
     identity={"threshold": 0.0},
     schedulable=frozenset({"steps"}),
-    saves=saves,
+    saves=lambda diagnosis: diagnosis.beyond_first_block_s,
     source="cache-dit DBCache; ParaAttention First Block Cache",
 )

@@ -15,9 +15,6 @@ from sol.stages.request import Session
 
 Config = Mapping[str, Any]
 
-PAIRS = 3
-"""Prompts on which rivals are compared: as many as the quickest budget has."""
-
 
 def choose_rivals(session: Session, skill: str) -> dict[str, tuple[Config, ...]]:
     """By technique, of each group the config that came closest to the baseline."""
@@ -30,7 +27,7 @@ def choose_rivals(session: Session, skill: str) -> dict[str, tuple[Config, ...]]
 def _run(
     session: Session, skill: str, technique: str, groups: tuple[tuple[Config, ...], ...]
 ) -> tuple[Config, ...]:
-    pairs = session.calibration[:PAIRS]
+    pairs = session.calibration
     jobs = [Job("latent_errors", (technique, group, pairs), TRIAL_LIMIT_S) for group in groups]
     best = []
     for group, done in zip(groups, session.crew.run_all(jobs), strict=True):

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from examples import diagnosis_of
 from torch import nn
 
 from sol.measure.diagnosis import diagnose
@@ -84,6 +85,7 @@ def test_parts_stay_within_the_total_though_the_watched_run_is_slower():
     assert diagnosis.total_s == 11
     assert (diagnosis.denoise_s, diagnosis.linear_s) == pytest.approx((9, 6))
     assert (diagnosis.text_s, diagnosis.decode_s) == pytest.approx((1, 1))
+    assert diagnosis.beyond_first_block_s == diagnosis.denoise_s
     assert diagnosis.part_s["self_attention"] == pytest.approx(9)
     assert diagnosis.part_s["rotary_table"] == 0
     assert diagnosis.bound_if_free(diagnosis.denoise_s) == pytest.approx(11 / 2)
@@ -96,3 +98,8 @@ def test_stopwatches_leave_nothing_behind():
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
     assert "decode" not in vars(video.decoder)
+
+
+def test_blocks_share_the_denoisers_time():
+    diagnosis = diagnosis_of((0.1,), block_change=((0.1,),) * 4)
+    assert diagnosis.beyond_first_block_s == pytest.approx(0.75 * diagnosis.denoise_s)

@@ -13,7 +13,7 @@ from sol.search.journal import Journal
 from sol.search.records import Speed
 from sol.search.worker import WorkerPlan
 from sol.stages.request import Session, TuneRequest
-from sol.stages.rivals import PAIRS, choose_rivals
+from sol.stages.rivals import choose_rivals
 from sol.stages.start import brief_agents
 from sol.target import Target
 from sol.validator.profile import load_profile
@@ -62,7 +62,7 @@ def session_of(worker, journal, tmp_path):
     )  # fmt: skip
     target = Target(infos[0].model, infos[0].hardware, infos[0].workload)
     noise = Speed(1.0, 0.97, 1.03, 3, (1.0,), (1.0,))
-    pairs = tuple((f"prompt {n}", n) for n in range(PAIRS + 2))
+    pairs = tuple((f"prompt {n}", n) for n in range(4))
     return Session(
         request, executor, Crew(executor, infos), journal, infos, target, pairs, (),
         diagnosis_of((0.1,)), noise,
@@ -72,7 +72,7 @@ def session_of(worker, journal, tmp_path):
 def test_the_best_of_each_group_is_kept_in_order(make_session, tmp_path):
     session = make_session(RivalWorker)
     assert choose_rivals(session, "cache") == {"easycache": ({"skip": "4"}, {"skip": "3-4"})}
-    assert RivalWorker.pairs == session.calibration[:PAIRS]
+    assert RivalWorker.pairs == session.calibration
     assert choose_rivals(session, "quantization") == {}
     lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
     (planned,) = [line for line in lines if line["turn"] == "plan"]
