@@ -23,12 +23,16 @@ class Candidate:
     Attributes:
         predicted_speedup: Product of its members' measured speed-ups.
         predicted_psnr: dB; from the sum of its members' mean squared errors.
+        n_overlaps: Lossy members beyond the first of their skill. They spend the same redundancy:
+            their gains do not multiply, and their errors meet in the same steps. (Seen on pocket:
+            three caches, predicted 3.44x at 37.9 dB, measured 2.30x at 33.0 dB.)
     """
 
     stack: Stack
     points: tuple[FrontierPoint, ...]
     predicted_speedup: float
     predicted_psnr: float
+    n_overlaps: int = 0
 
     @property
     def label(self) -> str:
@@ -48,7 +52,8 @@ def compose(
         min_psnr: Stacks predicted below it are left out.
 
     Returns:
-        The predicted fastest first.
+        The predicted fastest first; those with overlaps, whose prediction is worth less, after
+        those without.
     """
     by_technique: dict[str, list[FrontierPoint]] = {}
     for points in frontiers.values():
@@ -64,7 +69,7 @@ def compose(
             for point in points
         )
         candidates += [c for c in extended if _is_admissible(c, techniques, min_psnr)]
-    return tuple(sorted(candidates, key=lambda c: -c.predicted_speedup))
+    return tuple(sorted(candidates, key=lambda c: (c.n_overlaps, -c.predicted_speedup)))
 
 
 def choose_diverse(candidates: Sequence[Candidate], n: int) -> tuple[Candidate, ...]:
@@ -102,7 +107,13 @@ def _candidate(
         points=ordered,
         predicted_speedup=math.prod(p.speed.median for p in ordered),
         predicted_psnr=_summed_psnr([p.quality.psnr for p in ordered]),
+        n_overlaps=_count_overlaps([techniques[p.proposal.technique] for p in ordered]),
     )
+
+
+def _count_overlaps(members: Sequence[Technique]) -> int:
+    skills = [technique.skill for technique in members if technique.exactness == "lossy"]
+    return len(skills) - len(set(skills))
 
 
 def _summed_psnr(psnrs: Sequence[float]) -> float:

@@ -148,3 +148,20 @@ def test_what_splits_the_batch_does_not_go_with_state_of_whole_batches(name):
     assert reason == f"cfg_reuse computes half a batch, which the state of {name} does not fit"
     assert find_conflict(members("cfg_reuse", "first_block")) is None
     assert find_conflict(members("pab", name)) is None
+
+
+def test_stacks_whose_members_spend_the_same_redundancy_come_last():
+    frontiers = {
+        "cache": [
+            point("planned", 1.9, 50.0, skip="3"),
+            point("pab", 1.3, 45.0),
+            point("text_kv", 1.1, 100.0),
+        ],
+        "quantization": [point("int8_dynamic", 1.4, 48.0, layers="all")],
+    }
+    candidates = compose(frontiers, TECHNIQUES, min_psnr=0.0)
+    overlaps = [{"planned", "pab"} <= set(names(candidate)) for candidate in candidates]
+    assert overlaps == sorted(overlaps)
+    assert set(names(candidates[0])) == {"planned", "text_kv", "int8_dynamic"}
+    assert any(overlaps)
+    assert max(c.predicted_speedup for c in candidates) > candidates[0].predicted_speedup
