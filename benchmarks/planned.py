@@ -20,7 +20,7 @@ from typing import Any
 from sol.models.prompts import calibration_prompts, held_out_prompts
 from sol.schedule import format_range, parse_range
 from sol.search.worker import MeasuringWorker, Pair, WorkerPlan
-from sol.skills.cache.plan import skipped_of, uniform_plan
+from sol.skills.cache.planning.plan import skipped_of, uniform_plan
 
 _WARMUPS = (2, 3, 4)
 _KINDS = ("residual", "taylor1", "taylor2")

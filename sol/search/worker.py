@@ -25,11 +25,12 @@ from sol.measure.memory import cuda_peak_bytes, weights_bytes
 from sol.measure.timing import time_pairs
 from sol.models.families import describe_roles
 from sol.models.loading import load_model
-from sol.runtime.applied import Applied, install_stack
+from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline
 from sol.runtime.fingerprint import fingerprint_pipeline
 from sol.runtime.render import Rendering, render
 from sol.search.baseline import BaselineRun, BaselineStore
+from sol.search.clone_slot import CloneSlot
 from sol.search.memory_probe import measure_process_peak
 from sol.search.offering import Rivals, find_offers, find_rivals
 from sol.search.recording import record_videos
@@ -88,9 +89,7 @@ class MeasuringWorker:
         self._store = BaselineStore(plan.folder)
         self._pristine = fingerprint_pipeline(self._pipeline)
         self._device = str(self._pipeline.device.type)
-        self._stack: Stack = ()
-        self._applied: Applied | None = None
-        self._clone: Any = None
+        self._slot = CloneSlot(self._pipeline)
 
     def describe(self) -> WorkerInfo:
         """What was loaded, and where."""
@@ -146,7 +145,7 @@ class MeasuringWorker:
         return tuple(self._latent_error(StackItem(technique, config), pairs) for config in configs)
 
     def _latent_error(self, item: StackItem, pairs: Sequence[Pair]) -> float:
-        _, clone = self._prepare((item,))
+        _, clone = self._slot.prepare((item,))
         errors = []
         for pair in pairs:
             reference = self._baseline(*pair).rendering.latents
@@ -168,7 +167,7 @@ class MeasuringWorker:
             NoEffectError: A technique did not engage on the first pair.
             SolError: A rendering is not finite.
         """
-        applied, clone = self._prepare(stack)
+        applied, clone = self._slot.prepare(stack)
         psnrs: list[float] = []
         ssims: list[float] = []
         ratios: list[float] = []
@@ -206,7 +205,7 @@ class MeasuringWorker:
         Raises:
             NoEffectError: A technique did not engage, and had to.
         """
-        applied, clone = self._prepare(stack)
+        applied, clone = self._slot.prepare(stack)
         timing = time_pairs(
             lambda: render(self._pipeline, self._workload, *pair),
             lambda: render(clone, self._workload, *pair),
@@ -231,7 +230,7 @@ class MeasuringWorker:
 
     def measure_memory(self, stack: Stack, pair: Pair) -> MemoryReading:
         """Bytes of both arms: on a GPU the allocator's peak, on a CPU that of a fresh process."""
-        _, clone = self._prepare(stack)
+        _, clone = self._slot.prepare(stack)
         self._render(clone, *pair)
         return MemoryReading(
             baseline_weights=weights_bytes(_modules(self._pipeline)),
@@ -250,7 +249,7 @@ class MeasuringWorker:
         self, stack: Stack, pair: Pair, compare: Callable[[str, int, Any, Any], T]
     ) -> tuple[T, dict[str, dict[str, int]]]:
         """compare(prompt, seed, baseline frames, accelerated frames) and what was counted."""
-        applied, clone = self._prepare(stack)
+        applied, clone = self._slot.prepare(stack)
         baseline = self._baseline(*pair)
         rendering = self._render(clone, *pair)
         applied.require_engaged()
@@ -262,8 +261,8 @@ class MeasuringWorker:
         self, stack: Stack, pairs: Sequence[Pair]
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Latents of the last pair after making all of them in order on a fresh clone."""
-        self._drop_clone()
-        _, clone = self._prepare(stack)
+        self._slot.drop()
+        _, clone = self._slot.prepare(stack)
         for pair in pairs:
             rendering = self._render(clone, *pair)
         return rendering.latents
@@ -272,7 +271,7 @@ class MeasuringWorker:
         self, stack: Stack, pair: Pair
     ) -> tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.float32]]]:
         """Latents of the baseline, and of a clone on which the stack was used and undone."""
-        self._drop_clone()
+        self._slot.drop()
         clone = clone_pipeline(self._pipeline)
         with install_stack(clone, stack):
             self._render(clone, *pair)
@@ -283,7 +282,7 @@ class MeasuringWorker:
         self, stack: Stack, pair: Pair
     ) -> tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.float32]]]:
         """Latents of the baseline, and with every member at its identity setting."""
-        self._drop_clone()
+        self._slot.drop()
         clone = clone_pipeline(self._pipeline)
         applied = install_stack(clone, stack)
         at_identity = self._render(clone, *pair)
@@ -305,22 +304,6 @@ class MeasuringWorker:
         rendering = render(pipeline, self._workload, prompt, seed)
         self._synchronize()
         return rendering
-
-    def _prepare(self, stack: Stack) -> tuple[Applied, Any]:
-        """A clone with the stack installed and warmed up; the last one is kept."""
-        if self._applied is None or self._stack != stack:
-            self._drop_clone()
-            self._clone = clone_pipeline(self._pipeline)
-            self._applied = install_stack(self._clone, stack)
-            self._stack = stack
-        return self._applied, self._clone
-
-    def _drop_clone(self) -> None:
-        if self._applied is not None:
-            self._applied.undo()
-        self._applied, self._clone, self._stack = None, None, ()
-        # Compiled code of earlier trials counts against Dynamo's limit for the same function.
-        torch._dynamo.reset()
 
     def _require_pristine(self) -> None:
         if fingerprint_pipeline(self._pipeline) != self._pristine:

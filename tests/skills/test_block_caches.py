@@ -11,8 +11,8 @@ from sol.models.families import describe_roles
 from sol.runtime.applied import install_stack
 from sol.runtime.render import render
 from sol.schedule import Schedule
-from sol.skills.cache.magcache import nearest_ratio
-from sol.skills.cache.teacache import fit_coefficients, signal_reader
+from sol.skills.cache.blocks.magcache import nearest_ratio
+from sol.skills.cache.blocks.teacache import fit_coefficients, signal_reader
 from sol.skills.registry import get_technique
 from sol.technique import SpaceContext, StackItem, parse_config
 

@@ -14,9 +14,9 @@ from sol.models.families import describe_roles
 from sol.runtime.applied import install_stack
 from sol.runtime.render import render
 from sol.schedule import Schedule
-from sol.skills.cache.cfg_reuse import CFG_REUSE, CFGReuseConfig
-from sol.skills.cache.conditional_half import ConditionalHalf
-from sol.skills.cache.frequency_bands import weight_bands
+from sol.skills.cache.guidance.cfg_reuse import CFG_REUSE, CFGReuseConfig
+from sol.skills.cache.guidance.conditional_half import ConditionalHalf
+from sol.skills.cache.guidance.frequency_bands import weight_bands
 from sol.technique import StackItem
 
 CONFIG = {"every": 3, "mode": "difference", "warmup": 2, "tail": 1}

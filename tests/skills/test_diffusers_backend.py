@@ -19,7 +19,7 @@ from sol.runtime.clone import clone_pipeline
 from sol.runtime.fingerprint import fingerprint_pipeline
 from sol.runtime.render import render
 from sol.schedule import Schedule
-from sol.skills.cache.diffusers_backend import find_hooks
+from sol.skills.cache.libraries.diffusers_backend import find_hooks
 from sol.skills.registry import get_technique
 from sol.space import Space
 from sol.technique import SpaceContext, StackItem, parse_config

@@ -15,7 +15,7 @@ from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline
 from sol.runtime.render import render
 from sol.schedule import Schedule
-from sol.skills.cache.modulation import MODULATION, ModulationConfig
+from sol.skills.cache.exact.modulation import MODULATION, ModulationConfig
 from sol.technique import StackItem
 
 

@@ -18,7 +18,7 @@ from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline
 from sol.runtime.render import render
 from sol.schedule import Schedule
-from sol.skills.cache.pab import PAB, PABConfig
+from sol.skills.cache.attention.pab import PAB, PABConfig
 from sol.technique import StackItem
 
 CONFIG = {"self_every": 2, "cross_every": 3, "warmup": 2, "tail": 1}

@@ -7,11 +7,11 @@ import pytest
 import torch
 from examples import diagnosis_of
 
-from sol.skills.cache.history import History
-from sol.skills.cache.plan import cheapest_plans, gap_costs, skipped_of, uniform_plan
-from sol.skills.cache.reuse import mix_of
-from sol.skills.cache.ridge import fit_schedule, fit_stages
-from sol.skills.cache.trajectory import Trajectory
+from sol.skills.cache.planning.plan import cheapest_plans, gap_costs, skipped_of, uniform_plan
+from sol.skills.cache.planning.ridge import fit_schedule, fit_stages
+from sol.skills.cache.planning.trajectory import Trajectory
+from sol.skills.cache.skipping.history import History
+from sol.skills.cache.skipping.reuse import mix_of
 
 N_STEPS = 10
 

@@ -10,7 +10,7 @@ from sol.clock import Clock
 from sol.runtime.applied import install_stack
 from sol.runtime.render import render
 from sol.schedule import Schedule
-from sol.skills.cache.prompt_projection import PROMPT_PROJECTION, PromptProjectionConfig
+from sol.skills.cache.exact.prompt_projection import PROMPT_PROJECTION, PromptProjectionConfig
 from sol.technique import StackItem
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from sol.errors import ConfigError
-from sol.skills.cache.history import History
-from sol.skills.cache.reuse import KINDS, mix_of
-from sol.skills.cache.skip_settings import ReuseSettings
+from sol.skills.cache.skipping.history import History
+from sol.skills.cache.skipping.reuse import KINDS, mix_of
+from sol.skills.cache.skipping.skip_settings import ReuseSettings
 
 TAYLOR = ((1.0, 0.0, 0.0),)
 

@@ -13,7 +13,7 @@ from sol.models.families import describe_roles
 from sol.runtime.applied import install_stack
 from sol.runtime.render import render
 from sol.schedule import Schedule
-from sol.skills.cache.rotary_tables import ROTARY_TABLES, RotaryTablesConfig
+from sol.skills.cache.exact.rotary_tables import ROTARY_TABLES, RotaryTablesConfig
 from sol.technique import StackItem
 
 HIDDEN = torch.zeros(2, 24, 16)

@@ -1,0 +1,1 @@
+"""Caches that leave out runs of blocks."""

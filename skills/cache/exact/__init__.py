@@ -1,0 +1,1 @@
+"""Reuse that changes no bit."""

@@ -1,0 +1,1 @@
+"""Reuse between the guidance branches."""

@@ -1,0 +1,225 @@
+"""Reuse of the unconditional branch of guidance: in most steps it is estimated, not computed.
+
+With c the conditional and u the unconditional output, d = u - c changes slowly from step to step.
+A step that computes both keeps d; the steps up to the next one compute c alone and take
+
+    u = c + d                          (difference)
+    u = c + w_l low(d) + w_h high(d)   (spectral)
+
+where low and high split d by spatial frequency: FasterCache (Lv et al., arXiv 2410.19355), whose
+gains strengthen the low frequencies in the first half of a run and the high ones in the second.
+
+Batched guidance computes the conditional half of the batch; two-call guidance leaves out the
+unconditional call, which follows the conditional one of the same step. A step that a step cache
+outside leaves out has neither: distance is counted in steps since both were last computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from sol.attach import undo_all, wrap_forward
+from sol.clock import Branch, Clock
+from sol.diagnosis import Diagnosis
+from sol.forward_arguments import argument_reader
+from sol.roles import Capability, DenoiserRoles, Roles
+from sol.schedule import Schedule
+from sol.skills.cache.guidance.conditional_half import ConditionalHalf
+from sol.skills.cache.guidance.guidance_estimate import CFGReuseConfig, GuidanceEstimate
+from sol.skills.cache.steps.step_skip import like_output
+from sol.space import Choice, Int, Space
+from sol.technique import Evidence, Installed, Phase, Seam, SpaceContext, Technique
+
+_LONGEST_WINDOW = 5
+
+
+@dataclass
+class _Counts:
+    computed: int = 0
+    reused: int = 0
+    held: dict[str, int] = field(default_factory=dict)
+    peak: int = 0
+
+    def hold(self, owner: str, n_bytes: int) -> None:
+        self.held[owner] = n_bytes
+        self.peak = max(self.peak, sum(self.held.values()))
+
+
+@dataclass
+class _Batched:
+    """Both branches in one call."""
+
+    name: str
+    estimate: GuidanceEstimate
+    clock: Clock
+    counts: _Counts
+    read_latents: Callable[[tuple[Any, ...], dict[str, Any]], torch.Tensor]
+    half: ConditionalHalf = field(default_factory=ConditionalHalf)
+
+    def around(
+        self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if not self.clock.is_guided or self.clock.branch != "both":
+            return forward(*args, **kwargs)
+        if self.estimate.is_due:
+            return self._run_half(forward, args, kwargs)
+        result = forward(*args, **kwargs)
+        self.estimate.observe(*result[0].chunk(2))
+        self.counts.computed += 1
+        self.counts.hold(self.name, _n_bytes(self.estimate.difference))
+        return result
+
+    def forget(self) -> None:
+        self.estimate.forget()
+        self.half.forget()
+
+    def _run_half(
+        self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        n_batch = self.read_latents(args, kwargs).shape[0]
+        args, kwargs = self.half.of(args, kwargs, n_batch)
+        result = _at_branch(self.clock, "cond", lambda: forward(*args, **kwargs))
+        self.counts.reused += 1
+        both = torch.cat([self.estimate.of(result[0], args, kwargs), result[0]])
+        return like_output(both, None if isinstance(result, tuple) else type(result))
+
+
+@dataclass
+class _TwoCall:
+    """The conditional call of a step, then the unconditional one."""
+
+    name: str
+    estimate: GuidanceEstimate
+    clock: Clock
+    counts: _Counts
+    cond: torch.Tensor | None = None
+    cond_step: int = -1
+    output_type: type | None = None
+
+    def around(
+        self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if not self.clock.is_guided or self.clock.branch == "both":
+            return forward(*args, **kwargs)
+        if self.clock.branch == "cond":
+            return self._run_cond(forward, args, kwargs)
+        cond, self.cond = self.cond, None
+        if cond is None or self.cond_step != self.clock.step:
+            return forward(*args, **kwargs)
+        if self.estimate.is_due:
+            self.counts.reused += 1
+            return like_output(self.estimate.of(cond, args, kwargs), self.output_type)
+        result = forward(*args, **kwargs)
+        self.estimate.observe(result[0], cond)
+        self.counts.computed += 1
+        return result
+
+    def forget(self) -> None:
+        self.estimate.forget()
+        self.cond, self.cond_step = None, -1
+
+    def _run_cond(
+        self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        result = forward(*args, **kwargs)
+        # A copy: the pipeline may write into its own before the unconditional call.
+        self.cond, self.cond_step = result[0].detach().clone(), self.clock.step
+        self.output_type = None if isinstance(result, tuple) else type(result)
+        self.counts.hold(self.name, _n_bytes(self.cond) + _n_bytes(self.estimate.difference))
+        return result
+
+
+def install(roles: Roles, config: CFGReuseConfig, schedule: Schedule, clock: Clock) -> Installed:
+    """Puts itself in front of each denoiser; experts do not share state."""
+    undos: list[Callable[[], None]] = []
+    counts = _Counts()
+    for denoiser in roles.denoisers:
+        guidance = _guidance(
+            denoiser, roles, GuidanceEstimate(config, schedule, clock, denoiser.grid), counts
+        )
+        undos.append(guidance.forget)
+        undos.append(clock.on_video(guidance.forget))
+        undos.append(wrap_forward(denoiser.module, "sol.cfg_reuse", guidance.around))
+
+    def evidence() -> Evidence:
+        return Evidence(
+            counts.reused > 0,
+            {
+                "branches_computed": counts.computed,
+                "branches_reused": counts.reused,
+                "bytes_held": counts.peak,
+            },
+        )
+
+    return Installed(lambda: undo_all(undos), evidence)
+
+
+def _guidance(
+    denoiser: DenoiserRoles, roles: Roles, estimate: GuidanceEstimate, counts: _Counts
+) -> _Batched | _TwoCall:
+    if roles.guidance == "two_call":
+        return _TwoCall(denoiser.name, estimate, estimate.clock, counts)
+    read = argument_reader(denoiser.module, denoiser.latents)
+    return _Batched(denoiser.name, estimate, estimate.clock, counts, read)
+
+
+def _at_branch(clock: Clock, branch: Branch, run: Callable[[], Any]) -> Any:
+    before, clock.branch = clock.branch, branch
+    try:
+        return run()
+    finally:
+        clock.branch = before
+
+
+def _n_bytes(tensor: torch.Tensor | None) -> int:
+    return 0 if tensor is None else tensor.nbytes
+
+
+def space(context: SpaceContext) -> Space:
+    """Windows of 2 to 5 steps; FasterCache, which begins after a third of the run, first."""
+    n_steps = context.workload.steps
+    latest_warmup = max(2, n_steps // 2)
+    third = max(2, n_steps // 3)
+    longest = min(_LONGEST_WINDOW, n_steps - third - 1)
+    if context.workload.guidance_scale <= 1 or longest <= 1:
+        return Space()
+    return Space(
+        knobs={
+            "every": Int(2, longest, bolder="up"),
+            "mode": Choice(("difference", "spectral")),
+            "warmup": Int(1, latest_warmup, bolder="down"),
+            "tail": Int(0, max(1, n_steps // 4), bolder="down"),
+        },
+        first=(
+            {"every": longest, "mode": "spectral", "warmup": third, "tail": 0},
+            {"every": 2, "mode": "difference", "warmup": third, "tail": 1},
+            {"every": longest, "mode": "difference", "warmup": third, "tail": 1},
+        ),
+    )
+
+
+def saves(diagnosis: Diagnosis) -> float:
+    """Half of the denoiser's time, but for one step in the longest window."""
+    return diagnosis.denoise_s / 2 * (1 - 1 / _LONGEST_WINDOW)
+
+
+CFG_REUSE = Technique(
+    name="cfg_reuse",
+    skill="cache",
+    summary="estimate the unconditional branch of guidance in most steps (FasterCache)",
+    exactness="lossy",
+    requires=frozenset({Capability.GUIDANCE_BRANCHES}),
+    writes=frozenset({Seam.GUIDANCE_BRANCH}),
+    phase=Phase.GUIDANCE,
+    config=CFGReuseConfig,
+    install=install,
+    space=space,
+    identity={"every": 1},
+    schedulable=frozenset({"steps"}),
+    saves=saves,
+    source="arXiv 2410.19355",
+)

@@ -1,0 +1,1 @@
+"""Other libraries' caches behind Sol's contract."""

@@ -1,0 +1,1 @@
+"""Schedules and weights from a recorded trajectory."""

@@ -1,0 +1,1 @@
+"""What the caches of whole calls and of runs of blocks share."""
