@@ -12,7 +12,7 @@ from sol.search.executors.base import Executor
 from sol.search.journal import Journal
 from sol.search.orchestrator import AgentRecord, Orchestrator
 from sol.stages.choose import choose_stack
-from sol.stages.judge import Judged
+from sol.stages.judge import Judged, find_winner
 from sol.stages.recipe import write_recipe
 from sol.stages.report import write_report
 from sol.stages.request import Session, TuneRequest
@@ -32,7 +32,7 @@ class TuneResult:
     @property
     def winner(self) -> Judged | None:
         """The accepted stack, if there is one."""
-        return next((stack for stack in self.judged if stack.is_accepted), None)
+        return find_winner(self.judged)
 
     def to_json(self) -> dict[str, Any]:
         """What `sol tune --json` prints."""
@@ -57,7 +57,7 @@ def tune(request: TuneRequest, executor: Executor, journal: Journal) -> TuneResu
     session = start_session(request, executor, journal)
     agents = _search(session)
     measured, judged = choose_stack(session, agents)
-    winner = next((stack for stack in judged if stack.is_accepted), None)
+    winner = find_winner(judged)
     recipe = write_recipe(session, winner) if winner else None
     report = write_report(session, agents, measured, judged)
     seconds = time.perf_counter() - start

@@ -158,16 +158,22 @@ class SkillAgent:
         return (Finding(self._brief.skill, text, {"technique": technique, "share": edge.share}),)
 
     def _in_order(self) -> list[TechniqueStudy]:
-        """First settings come first, in turns by bound; then the technique with the best chances.
+        """Every technique once, by bound; then in turns those on the frontier; then the others.
 
-        Every technique is seen once before any is seen twice: none starves where time is short.
+        None starves where time is short, and time goes to what nothing else of the skill beats in
+        both speed and quality. Of the others, those with first settings left come first.
         """
-        return sorted(self._studies, key=self._turn)
+        leading = {point.proposal.technique for point in frontier_of(self._points)}
+        return sorted(self._studies, key=lambda study: self._turn(study, leading))
 
-    def _turn(self, study: TechniqueStudy) -> tuple[bool, int, float]:
+    def _turn(self, study: TechniqueStudy, leading: set[str]) -> tuple[int, int, float]:
+        if study.n_tried == 0 and study.has_first_settings:
+            return (0, 0, -self._brief.bound_of(study.offer))
+        if study.offer.technique in leading:
+            return (1, study.n_tried, -study.promise)
         if study.has_first_settings:
-            return (False, study.n_first_tried, -self._brief.bound_of(study.offer))
-        return (True, 0, -study.promise)
+            return (2, study.n_tried, -self._brief.bound_of(study.offer))
+        return (3, 0, -study.promise)
 
     def _safe_points(self, study: TechniqueStudy) -> list[FrontierPoint]:
         return [

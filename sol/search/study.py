@@ -55,9 +55,9 @@ class TechniqueStudy:
         return bool(self._first) and not self._broken
 
     @property
-    def n_first_tried(self) -> int:
-        """How many of the first settings were drawn."""
-        return len(self.offer.space.first) - len(self._first)
+    def n_tried(self) -> int:
+        """How many settings were drawn."""
+        return len(self._seen)
 
     @property
     def expected_speedup(self) -> float:
@@ -120,7 +120,8 @@ class TechniqueStudy:
 
     def _next_first(self) -> Config:
         config = self._first.pop(0)
-        number, n_first = self.n_first_tried, len(self.offer.space.first)
+        n_first = len(self.offer.space.first)
+        number = n_first - len(self._first)
         self.reason = f"first setting {number} of {n_first}: published or simplest"
         return config
 

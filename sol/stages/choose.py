@@ -1,4 +1,4 @@
-"""Composes, measures and judges, round by round, until a stack is accepted or none is left."""
+"""Composes, measures and judges, round by round, until nothing left should be faster."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from sol.integrator.compose import choose_diverse, compose
+from sol.integrator.compose import Candidate, choose_diverse, compose
 from sol.search.orchestrator import AgentRecord
 from sol.search.records import FrontierPoint
 from sol.skills.registry import TECHNIQUES
 from sol.space import Space
 from sol.stages.edge import check_edge
-from sol.stages.judge import Judged, contains_loss_of, contains_rejected_loss, judge
+from sol.stages.judge import (
+    Judged,
+    contains_loss_of,
+    contains_rejected_loss,
+    find_winner,
+    judge,
+)
 from sol.stages.request import Session
 from sol.stages.stacks import MeasuredStack, measure_stacks
 from sol.technique import Stack
@@ -35,8 +41,10 @@ class _Choice:
     judged: list[Judged] = field(default_factory=list)
 
     @property
-    def is_made(self) -> bool:
-        return bool(self.judged) and self.judged[-1].is_accepted
+    def speed_to_beat(self) -> float:
+        """Of the fastest stack that was accepted; 1 while there is none."""
+        best = find_winner(self.judged)
+        return best.measured.speed.median if best and best.measured.speed else 1.0
 
     def is_hopeless(self, stack: Stack) -> bool:
         """Whether it has all the loss of a stack that the gate rejected or that is on the edge."""
@@ -50,11 +58,26 @@ class _Choice:
         return psnr >= worst + _CLEARLY_BETTER_DB
 
     def is_worth_judging(self, stack: MeasuredStack) -> bool:
-        """Whether it may go to the gate, and has a chance there."""
-        if not stack.is_eligible or stack.quality is None or self.is_made:
+        """Whether it may go to the gate, has a chance there, and would win."""
+        if not stack.is_eligible or stack.quality is None or stack.speed is None:
             return False
-        return self.is_promising(stack.quality.psnr) and not self.is_hopeless(
-            stack.candidate.stack
+        return (
+            stack.speed.median > self.speed_to_beat
+            and self.is_promising(stack.quality.psnr)
+            and not self.is_hopeless(stack.candidate.stack)
+        )
+
+    def is_worth_measuring(self, candidate: Candidate) -> bool:
+        """Whether it should beat what was accepted, and has a chance at the gate.
+
+        Once a stack is accepted, a prediction that multiplies overlapping gains is no reason.
+        """
+        if self.speed_to_beat > 1 and candidate.n_overlaps:
+            return False
+        return (
+            candidate.predicted_speedup > self.speed_to_beat
+            and self.is_promising(candidate.predicted_psnr)
+            and not self.is_hopeless(candidate.stack)
         )
 
     def take(self, stack: MeasuredStack) -> None:
@@ -79,17 +102,11 @@ def choose_stack(
     choice = _Choice(session, _spaces(agents))
     for _ in range(_ROUNDS):
         chosen = choose_diverse(left, session.request.budget.stacks)
-        if not chosen or choice.is_made:
+        if not chosen:
             break
         for stack in measure_stacks(session, chosen):
             choice.take(stack)
-        left = tuple(
-            candidate
-            for candidate in left
-            if candidate not in chosen
-            and choice.is_promising(candidate.predicted_psnr)
-            and not choice.is_hopeless(candidate.stack)
-        )
+        left = tuple(c for c in left if c not in chosen and choice.is_worth_measuring(c))
     return tuple(choice.measured), tuple(choice.judged)
 
 

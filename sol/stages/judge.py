@@ -68,6 +68,16 @@ def contains_loss_of(stack: Stack, others: Iterable[Stack]) -> bool:
     return any(lossy and lossy <= members for lossy in map(lossy_members, others))
 
 
+def find_winner(judged: Iterable[Judged]) -> Judged | None:
+    """The accepted stack with the highest speed-up, if any was accepted."""
+    accepted = [stack for stack in judged if stack.is_accepted]
+    return max(accepted, key=_final_speed, default=None)
+
+
+def _final_speed(judged: Judged) -> float:
+    return judged.numbers.speed.median if judged.numbers else 0.0
+
+
 def judge(session: Session, measured: MeasuredStack) -> Judged:
     """The gate on held-out pairs, then the final numbers if it accepts."""
     label, stack = measured.candidate.label, measured.candidate.stack

@@ -16,7 +16,7 @@ from sol.measure.stats import Interval, bootstrap_median
 from sol.search.crew import Job
 from sol.search.orchestrator import TRIAL_LIMIT_S, AgentRecord
 from sol.search.records import FrontierPoint, Outcome, Proposal, Speed
-from sol.stages.judge import Judged
+from sol.stages.judge import Judged, find_winner
 from sol.stages.request import Session
 from sol.stages.stacks import MeasuredStack
 from sol.validator.clips import side_by_side_webp
@@ -62,7 +62,7 @@ def make_report(
     clips: tuple[Clip, ...] = (),
 ) -> RunReport:
     """The report as data."""
-    winner = next((stack for stack in judged if stack.is_accepted), None)
+    winner = find_winner(judged)
     stacks = [_stack_report(stack, judged) for stack in measured]
     members = {
         (item.technique, repr(dict(item.config)))

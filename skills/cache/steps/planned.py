@@ -45,7 +45,7 @@ _SHARES = (0.67, 0.58, 0.54, 0.5, 0.46, 0.42, 0.375, 0.33)
 _EARLY = (0.0, 2.0)
 """Weights of early errors under which plans are made: see `gap_costs`."""
 
-_FIRST = (0.5, 0.58, 0.42)
+_FIRST = (0.5, 0.42, 0.58)
 _SIGMA_TOLERANCE = 1e-3
 
 _Rival = tuple[tuple[int, ...], ReuseKind]
