@@ -150,10 +150,23 @@ def load_recipe(path: str | Path) -> Recipe:
     return recipe
 
 
+class _Dumper(yaml.SafeDumper):
+    """Plain YAML, with a list of numbers in one line: a fitted table is not for reading."""
+
+
+def _represent_list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.SequenceNode:
+    is_table = bool(items) and all(isinstance(item, int | float) for item in items)
+    flow_style = True if is_table else None
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=flow_style)
+
+
+_Dumper.add_representer(list, _represent_list)
+
+
 def dump_recipe(recipe: Recipe) -> str:
     """The YAML text of a recipe, with its digest filled in."""
     data = _plain(replace(recipe, digest=compute_digest(recipe)))
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=99)
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=99)
 
 
 def compute_digest(recipe: Recipe) -> str:

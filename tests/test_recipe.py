@@ -129,3 +129,13 @@ def test_loading_executes_nothing(path, tmp_path):
     with pytest.raises(RecipeError, match="is not YAML"):
         load_recipe(path)
     assert not marker.exists()
+
+
+def test_a_table_of_numbers_takes_one_line_and_comes_back(recipe, tmp_path):
+    table = [round(0.05 * n, 2) for n in range(24)]
+    config = {"skip": "3", "reuse": "ridge", "ridge": table}
+    member = Member("planned", "cache", config)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(dump_recipe(replace(recipe, stack=(member,))))
+    assert "    ridge: [0.0, 0.05, 0.1," in path.read_text()
+    assert load_recipe(path).stack[0].config["ridge"] == table

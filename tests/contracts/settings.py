@@ -33,7 +33,7 @@ SETTINGS = {
         bold={"skip": "3,5-6"}, inert=StackItem("step_mask", {"skip": "3"}, Schedule(steps="5"))
     ),
     "planned": Settings(
-        bold={"skip": "3,5-6", "reuse": "ridge", "ridge": [[0.9, 0.2, 0.1]], "steps": 8},
+        bold={"skip": "3,5-6", "reuse": "ridge", "ridge": [0.2], "steps": 8},
         inert=StackItem("planned", {"skip": "3"}, Schedule(steps="5")),
     ),
     "teacache": Settings(

@@ -1,7 +1,7 @@
 """Fits the weights of ridge reuse: LESA's learned predictors (arXiv 2602.20497) in closed form.
 
 At a skipped step the prediction is the last residual plus weighted terms of first and second order
-(`ridge_terms` of `sol.skills.cache.skipping.reuse`). The first-order weight stays 1, so that the
+(`newton_terms` of `sol.skills.cache.skipping.reuse`). The first-order weight stays 1, so that the
 prediction follows a straight line exactly; the second-order weight minimises the squared error
 over recorded steps, and is kept between 0 and 1, the two Taylor orders.
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sol.skills.cache.planning.trajectory import Trajectory
-from sol.skills.cache.skipping.reuse import RidgeRow, RidgeTable, depth_of, ridge_terms
+from sol.skills.cache.skipping.reuse import Mix, RidgeTable, depth_of, newton_terms
 
 PENALTY = 1e-3
 """On the second-order weight, relative to that term's mean square."""
@@ -27,10 +27,10 @@ Sample = tuple[int, tuple[int, ...]]
 
 
 def fit_stages(trajectory: Trajectory, n_stages: int, max_gap: int = 4) -> RidgeTable:
-    """One row for each equal stage, from all ways to skip that schedules with small gaps have."""
+    """One weight for each equal stage, from all ways in which schedules with small gaps skip."""
     samples = _small_gap_samples(trajectory.n_steps, max_gap)
     return tuple(
-        fit_row(
+        fit_weight(
             trajectory,
             [s for s in samples if s[0] * n_stages // trajectory.n_steps == stage],
         )
@@ -39,30 +39,29 @@ def fit_stages(trajectory: Trajectory, n_stages: int, max_gap: int = 4) -> Ridge
 
 
 def fit_schedule(trajectory: Trajectory, computed: Sequence[int]) -> RidgeTable:
-    """One row for each step of a fixed schedule, fitted for exactly the calls it computes."""
+    """One weight for each step of a fixed schedule, fitted for exactly the calls it computes."""
     return tuple(
-        (1.0, 0.0, 0.0)
+        0.0
         if step in computed
-        else fit_row(trajectory, [(step, tuple(a for a in computed if a < step))])
+        else fit_weight(trajectory, [(step, tuple(a for a in computed if a < step))])
         for step in range(trajectory.n_steps)
     )
 
 
-def fit_row(trajectory: Trajectory, samples: Iterable[Sample]) -> RidgeRow:
-    """The weights of the three terms for some skipped steps; straight lines without any."""
+def fit_weight(trajectory: Trajectory, samples: Iterable[Sample]) -> float:
+    """The weight of the second-order term for some skipped steps; 0 without any."""
     explained, energy = 0.0, 0.0
     for step, anchors in samples:
         used = anchors[-depth_of("ridge") :]
         positions = [trajectory.positions[a] for a in used]
-        _, second, _ = ridge_terms(positions, trajectory.positions[step])
-        term = trajectory.mixed(step, used, second) - trajectory.x(step)
+        *_, second = newton_terms(positions, trajectory.positions[step])
+        term = trajectory.mixed(step, used, Mix(second)) - trajectory.x(step)
         missing = -trajectory.error(step, used, "taylor1")
         explained += float(term @ trajectory.gram @ missing)
         energy += float(term @ trajectory.gram @ term)
     if energy <= 0:
-        return (1.0, 0.0, 0.0)
-    weight = explained / (energy * (1 + PENALTY))
-    return (1.0, round(min(max(weight, 0.0), 1.0), _DIGITS), 0.0)
+        return 0.0
+    return round(min(max(explained / (energy * (1 + PENALTY)), 0.0), 1.0), _DIGITS)
 
 
 def _small_gap_samples(n_steps: int, max_gap: int) -> list[Sample]:

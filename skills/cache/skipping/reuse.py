@@ -24,12 +24,13 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 ReuseKind = Literal["output", "residual", "taylor1", "taylor2", "ridge"]
-RidgeRow = tuple[float, float, float]
-RidgeTable = tuple[RidgeRow, ...]
+RidgeTable = tuple[float, ...]
+"""The fitted second-order weight of each equal stage of a video."""
 
 KINDS: tuple[ReuseKind, ...] = get_args(ReuseKind)
 Megabytes = Annotated[float, Field(gt=0.0)]
 
+_Weights = tuple[float, ...]
 _DEPTH = {"output": 1, "residual": 1, "taylor1": 2, "taylor2": 3, "ridge": 3}
 
 
@@ -53,7 +54,7 @@ def depth_of(kind: ReuseKind) -> int:
 
 def needs_input(kind: ReuseKind) -> bool:
     """Whether a prediction needs the input of the last computed call."""
-    return kind in ("output", "ridge")
+    return kind == "output"
 
 
 def mix_of(
@@ -69,35 +70,40 @@ def mix_of(
         positions: Of the computed calls, the oldest first; at least one. Extrapolation falls back
             to a lower order while there are too few.
         progress: Share of the video's steps that lie behind, in [0, 1): picks the row of `table`.
-        table: For "ridge", one row of `ridge_terms` weights for each equal stage of a video.
+        table: For "ridge", the weight of the second-order term in each equal stage of a video.
     """
     if kind == "output":
         return Mix((1.0,), -1.0)
     past = positions[-depth_of(kind) :]
     if kind == "residual" or len(past) == 1:
         return Mix((1.0,))
+    second = {"taylor1": 0.0, "taylor2": 1.0}.get(kind, 0.0)
     if kind == "ridge":
-        row = table[int(progress * len(table))]
-        return _combine(ridge_terms(past, now), row)
-    return _combine(ridge_terms(past, now), (1.0, 1.0, 0.0))
+        second = table[int(progress * len(table))]
+    return Mix(
+        tuple(
+            last + first + second * curve
+            for last, first, curve in zip(*newton_terms(past, now), strict=True)
+        )
+    )
 
 
-def ridge_terms(positions: Sequence[float], now: float) -> tuple[Mix, Mix, Mix]:
-    """What a prediction may add to the last residual: first order, second order, input shift.
+def newton_terms(positions: Sequence[float], now: float) -> tuple[_Weights, _Weights, _Weights]:
+    """Newton's interpolation through the last computed calls, term by term.
 
-    The first two are the terms of Newton's interpolation through the last two and three computed
-    calls, as weights of the residuals; together with the last residual they sum to its value at
-    `now`. A term for which there are too few calls, or which has two at one position, is zero.
+    The last residual itself, the first-order and the second-order term, each as weights of the
+    residuals. A term for which there are too few calls, or which has two at one position, is zero.
     """
     n = len(positions)
     zero = (0.0,) * n
+    last = (*zero[1:], 1.0)
     first, second = zero, zero
     if n > 1 and positions[-1] != positions[-2]:
         rho = (now - positions[-1]) / (positions[-1] - positions[-2])
         first = (*zero[2:], -rho, rho)
     if len(set(positions[-_DEPTH["taylor2"] :])) == _DEPTH["taylor2"]:
-        second = _second_order(positions[-3], positions[-2], positions[-1], now)
-    return Mix(first), Mix(second), Mix(zero, 1.0)
+        second = (*zero[3:], *_second_order(positions[-3], positions[-2], positions[-1], now))
+    return last, first, second
 
 
 def _second_order(a: float, b: float, c: float, now: float) -> tuple[float, float, float]:
@@ -108,14 +114,3 @@ def _second_order(a: float, b: float, c: float, now: float) -> tuple[float, floa
         scale / ((b - a) * (b - c)),
         scale / ((c - a) * (c - b)),
     )
-
-
-def _combine(terms: tuple[Mix, Mix, Mix], weights: RidgeRow) -> Mix:
-    """The last residual plus the weighted terms."""
-    n = len(terms[0].past)
-    past = tuple(
-        (1.0 if i == n - 1 else 0.0)
-        + sum(w * term.past[i] for w, term in zip(weights, terms, strict=True))
-        for i in range(n)
-    )
-    return Mix(past, weights[2])

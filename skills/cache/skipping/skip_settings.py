@@ -22,7 +22,8 @@ class ReuseSettings:
     Attributes:
         reuse: See `sol.skills.cache.skipping.reuse`: the last output, the last residual, residuals
             extrapolated in first or second order, or by fitted weights.
-        ridge: The fitted weights, one row a stage of the video; needed by "ridge" alone.
+        ridge: The fitted second-order weights, one for each equal stage of the video; needed by
+            "ridge" alone.
         max_mb: Megabytes that the cache may hold; beyond them it computes.
     """
 

@@ -135,7 +135,7 @@ def space(context: SpaceContext) -> Space:
             {"threshold": 0.1, "reuse": "residual", **shared},
             {"threshold": 0.2, "reuse": "taylor1", **shared},
         ),
-        fixed={"ridge": [list(row) for row in table]},
+        fixed={"ridge": list(table)},
     )
 
 

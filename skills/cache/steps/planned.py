@@ -39,7 +39,7 @@ from sol.technique import Installed, Phase, Seam, SpaceContext, Technique
 _WARMUPS = (2, 3)
 """Two computed steps are what a first-order prediction needs; a plan may compute more."""
 
-_SHARES = (0.67, 0.58, 0.54, 0.5, 0.46, 0.42, 0.375, 0.33)
+_SHARES = (0.67, 0.58, 0.5, 0.46, 0.42, 0.375, 0.33)
 """Of the steps that are computed: from timid to what no published schedule survives."""
 
 _EARLY = (0.0, 2.0)
@@ -122,14 +122,13 @@ def rivals(context: SpaceContext) -> tuple[tuple[Mapping[str, Any], ...], ...]:
 
 
 def _group(n_steps: int, n_computed: int, costs: Sequence[Costs]) -> list[_Rival]:
-    """Planned and even schedules with fitted weights, and the first of each in second order."""
+    """Planned and even schedules with fitted weights, and the first even one in second order."""
     planned = [
         plan for table in costs for plan in cheapest_plans(table, n_computed, min(_WARMUPS))
     ]
     even = [uniform_plan(n_steps, n_computed, warmup) for warmup in _WARMUPS]
     fitted: list[_Rival] = [(plan, "ridge") for plan in (*planned, *even)]
-    second: list[_Rival] = [(plan, "taylor2") for plan in (*planned[:1], *even[:1])]
-    return list(dict.fromkeys((*fitted, *second)))
+    return list(dict.fromkeys((*fitted, (even[0], "taylor2"))))
 
 
 def _config(trajectory: Trajectory, plan: tuple[int, ...], reuse: ReuseKind) -> Mapping[str, Any]:
@@ -140,7 +139,7 @@ def _config(trajectory: Trajectory, plan: tuple[int, ...], reuse: ReuseKind) -> 
     return {
         "skip": format_range(skipped_of(plan, n_steps)),
         "reuse": reuse,
-        "ridge": [list(row) for row in table],
+        "ridge": list(table),
         "steps": n_steps,
         "middle": round(positions[n_steps // 2], 6) if has_noise_levels else None,
     }
