@@ -4,8 +4,10 @@
     python benchmarks/cache_backends.py runs/<id>/recipe.yaml --out benchmarks/results/cache-pocket
 
 Of each library five settings around its defaults are taken, with what its documentation calls
-faster and slower. Every row goes through the gate on its held-out pairs, and is timed against the
-baseline, interleaved, in this process. Writes a JSON file and a Markdown table.
+faster and slower. `--plans` adds plans of Sol's with so many computed steps, made anew from six
+calibration prompts, and `--ours` leaves the libraries out. Every row goes through the gate on its
+held-out pairs, and is timed against the baseline, interleaved, in this process. Writes a JSON file
+and a Markdown table.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +23,20 @@ from typing import Any
 
 from sol.deploy import stack_of
 from sol.models.catalog import default_gate
+from sol.models.prompts import calibration_prompts
 from sol.recipe import load_recipe
+from sol.schedule import parse_range
 from sol.search.crew import Crew, Job
 from sol.search.executors.inline import InlineExecutor
 from sol.search.orchestrator import TRIAL_LIMIT_S
-from sol.search.records import Speed
+from sol.search.records import Speed, WorkerInfo
 from sol.search.worker import Pair, WorkerPlan
 from sol.stages.gate import GateResult, run_gate
 from sol.stages.start import held_out_pairs
 from sol.technique import Stack, StackItem
 from sol.validator.profile import load_profile
+
+_N_CALIBRATION = 6
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--pairs", type=int, default=9)
+    parser.add_argument("--plans", type=int, nargs="*", default=[], help="Computed steps.")
+    parser.add_argument("--ours", action="store_true", help="Without the libraries.")
     parser.add_argument("--out", type=Path, required=True, help="Without a suffix.")
     args = parser.parse_args()
     recipe = load_recipe(args.recipe)
@@ -101,12 +110,29 @@ def main() -> None:
         crew = Crew(executor, infos)
         profile = load_profile(default_gate(model))
         pairs = held_out_pairs(profile, infos[0].prompts)
+        plans = _make_plans(crew, infos[0], args.plans) if args.plans else []
         rows = []
-        for entrant in (ours, *RIVALS):
+        for entrant in (ours, *plans, *(() if args.ours else RIVALS)):
             gate = run_gate(crew, entrant.stack, profile, pairs)
             rows.append(_row(entrant, gate, _time(crew, entrant.stack, pairs[0], args.pairs)))
             print(_markdown_row(rows[-1]), flush=True)
     _write(args.out, model, infos[0].hardware.name, rows)
+
+
+def _make_plans(crew: Crew, info: WorkerInfo, sizes: Sequence[int]) -> list[Entrant]:
+    """The plans of `sizes` computed steps, chosen among their rivals as `sol tune` does."""
+    prompts = calibration_prompts(info.prompts, _N_CALIBRATION)
+    pairs = tuple((prompt, seed) for seed, prompt in enumerate(prompts))
+    diagnosis = crew.run(Job("diagnose", (pairs[:3],), TRIAL_LIMIT_S))
+    n_steps = info.workload.steps
+    entrants = []
+    for group in crew.run(Job("rivals", ("cache", diagnosis), TRIAL_LIMIT_S))["planned"]:
+        size = n_steps - len(parse_range(group[0]["skip"], n_steps))
+        if size in sizes:
+            errors = crew.run(Job("latent_errors", ("planned", group, pairs), TRIAL_LIMIT_S))
+            stack = (StackItem("planned", group[errors.index(min(errors))]),)
+            entrants.append(Entrant("Sol", f"{_label(stack)} ({size} of {n_steps})", stack))
+    return entrants
 
 
 def _time(crew: Crew, stack: Stack, pair: Pair, n_pairs: int) -> Speed | None:
