@@ -7,7 +7,13 @@ import pytest
 import torch
 from examples import diagnosis_of
 
-from sol.skills.cache.planning.plan import cheapest_plans, gap_costs, skipped_of, uniform_plan
+from sol.skills.cache.planning.plan import (
+    cheapest_plans,
+    even_change_plan,
+    gap_costs,
+    skipped_of,
+    uniform_plan,
+)
 from sol.skills.cache.planning.ridge import fit_schedule, fit_stages
 from sol.skills.cache.planning.trajectory import Trajectory
 from sol.skills.cache.skipping.history import History
@@ -132,3 +138,31 @@ def test_a_uniform_plan_has_even_gaps(n_steps, warmup):
         assert plan[-1] == n_steps - 1
         gaps = [b - a for a, b in pairwise(plan[warmup - 1 :])]
         assert max(gaps) - min(gaps) <= 1
+
+
+@pytest.mark.parametrize("n_computed", [5, 8, 12])
+def test_even_change_without_a_power_is_even(n_computed):
+    plan = even_change_plan((0.3, 0.1) * 12, n_computed, 2, power=0.0)
+    gaps = [b - a for a, b in pairwise(plan[1:])]
+    assert len(set(plan)) == n_computed
+    assert max(gaps) - min(gaps) <= 1
+
+
+def test_even_change_computes_where_much_changes():
+    changes = (0.1,) * 9 + (0.4,) * 6 + (0.1,) * 8
+    plan = even_change_plan(changes, 10, 2, power=1.0)
+    assert plan[:2] == (0, 1)
+    assert plan[-1] == 23
+    assert len(set(plan)) == 10
+    busy = [step for step in plan if 9 <= step <= 15]
+    assert len(busy) >= 4
+    gentler = even_change_plan(changes, 10, 2, power=0.25)
+    assert len([step for step in gentler if 9 <= step <= 15]) < len(busy)
+
+
+def test_even_change_never_runs_out_of_steps():
+    for changes in ((1.0, *(1e-9,) * 10), (*(1e-9,) * 10, 1.0)):
+        for n_computed in range(4, 12):
+            plan = even_change_plan(changes, n_computed, 2, power=1.0)
+            assert sorted(set(plan)) == list(plan)
+            assert len(plan) == n_computed

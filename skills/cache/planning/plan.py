@@ -106,6 +106,30 @@ def uniform_plan(n_steps: int, n_computed: int, warmup: int, tail: int = 1) -> t
     return (*range(warmup), *spaced, *range(n_steps - tail, n_steps))
 
 
+def even_change_plan(
+    output_change: Sequence[float], n_computed: int, warmup: int, power: float, tail: int = 1
+) -> tuple[int, ...]:
+    """Computed steps at even distances in change**power, summed up from step to step.
+
+    A power of 0 is `uniform_plan`, one of 1 puts the same change between any two computed steps.
+    Distances vary smoothly, as extrapolation wants them: after a short gap, a long one multiplies
+    the noise of the two calls before it.
+
+    Args:
+        output_change: Of each step against the one before, from step 1 on; T - 1.
+    """
+    n_steps = len(output_change) + 1
+    passed = np.concatenate([[0.0], np.cumsum(np.asarray(output_change) ** power)])
+    inner = n_computed - warmup - tail
+    ends = passed[warmup - 1], passed[n_steps - tail]
+    plan = list(range(warmup))
+    for i, target in enumerate(np.linspace(*ends, inner + 2)[1:-1]):
+        nearest = int(np.argmin(np.abs(passed - target)))
+        latest = n_steps - tail - (inner - i)
+        plan.append(min(max(nearest, plan[-1] + 1), latest))
+    return (*plan, *range(n_steps - tail, n_steps))
+
+
 def skipped_of(computed: Sequence[int], n_steps: int) -> frozenset[int]:
     """The steps that a plan leaves out."""
     return frozenset(range(n_steps)) - frozenset(computed)

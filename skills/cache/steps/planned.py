@@ -1,10 +1,10 @@
 """A schedule planned for this target: which steps to compute, and how to predict the others.
 
-Steps are chosen by DPCache's path planning (`sol.skills.cache.planning.plan`) on the recorded
-trajectory of a few prompts; skipped steps are predicted with weights fitted for exactly that
-schedule (`sol.skills.cache.planning.ridge`). Planning sees an undisturbed trajectory, so the plans
-of each size are rivals, with even schedules among them: each is run, and the one that stays
-closest to the baseline is offered.
+Steps are chosen by DPCache's path planning on the recorded trajectory of a few prompts, or spaced
+evenly in the recorded change (`sol.skills.cache.planning.plan`); skipped steps are predicted in
+first order, or with weights fitted for exactly that schedule (`sol.skills.cache.planning.ridge`).
+Planning sees an undisturbed trajectory, so the plans of each size are rivals, the uniform one
+among them: each is run, and the one that stays closest to the baseline is offered.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from sol.clock import Clock
+from sol.diagnosis import Redundancy
 from sol.errors import ConfigError
 from sol.roles import Capability, Roles
 from sol.schedule import Schedule, format_range
 from sol.skills.cache.planning.plan import (
     Costs,
     cheapest_plans,
+    even_change_plan,
     gap_costs,
     skipped_of,
     uniform_plan,
@@ -36,7 +38,7 @@ from sol.space import Ranked, Space
 from sol.target import STRICT
 from sol.technique import Installed, Phase, Seam, SpaceContext, Technique
 
-_WARMUPS = (2, 3)
+_WARMUP = 2
 """Two computed steps are what a first-order prediction needs; a plan may compute more."""
 
 _SHARES = (0.67, 0.58, 0.5, 0.46, 0.42, 0.375, 0.33)
@@ -44,6 +46,9 @@ _SHARES = (0.67, 0.58, 0.5, 0.46, 0.42, 0.375, 0.33)
 
 _EARLY = (0.0, 2.0)
 """Weights of early errors under which plans are made: see `gap_costs`."""
+
+_POWERS = (0.25, 0.5)
+"""Of the change between steps, in plans that space it evenly: see `even_change_plan`."""
 
 _FIRST = (0.5, 0.42, 0.58)
 _SIGMA_TOLERANCE = 1e-3
@@ -106,7 +111,7 @@ def _check_trajectory(config: PlannedConfig, clock: Clock) -> None:
 
 
 def rivals(context: SpaceContext) -> tuple[tuple[Mapping[str, Any], ...], ...]:
-    """For each number of computed steps, the cheapest plans, and the even ones to beat."""
+    """For each number of computed steps, plans by several ideas, and the even one to beat."""
     redundancy = context.diagnosis.redundancy
     if redundancy is None:
         return ()
@@ -115,20 +120,22 @@ def rivals(context: SpaceContext) -> tuple[tuple[Mapping[str, Any], ...], ...]:
     n_steps = trajectory.n_steps
     sizes = sorted({round(share * n_steps) for share in _SHARES}, reverse=True)
     return tuple(
-        tuple(_config(trajectory, *rival) for rival in _group(n_steps, size, costs))
+        tuple(_config(trajectory, *rival) for rival in _group(redundancy, size, costs))
         for size in sizes
-        if max(_WARMUPS) + 1 < size < n_steps
+        if _WARMUP + 1 < size < n_steps
     )
 
 
-def _group(n_steps: int, n_computed: int, costs: Sequence[Costs]) -> list[_Rival]:
-    """Planned and even schedules with fitted weights, and the first even one in second order."""
-    planned = [
-        plan for table in costs for plan in cheapest_plans(table, n_computed, min(_WARMUPS))
+def _group(redundancy: Redundancy, n_computed: int, costs: Sequence[Costs]) -> list[_Rival]:
+    """In first order all of them; with fitted weights the first of each idea."""
+    cheapest = [plan for table in costs for plan in cheapest_plans(table, n_computed, _WARMUP)]
+    even_change = [
+        even_change_plan(redundancy.output_change, n_computed, _WARMUP, power) for power in _POWERS
     ]
-    even = [uniform_plan(n_steps, n_computed, warmup) for warmup in _WARMUPS]
-    fitted: list[_Rival] = [(plan, "ridge") for plan in (*planned, *even)]
-    return list(dict.fromkeys((*fitted, (even[0], "taylor2"))))
+    even = uniform_plan(len(redundancy.positions), n_computed, _WARMUP)
+    first: list[_Rival] = [(plan, "taylor1") for plan in (*cheapest, *even_change, even)]
+    fitted: list[_Rival] = [(plan, "ridge") for plan in (*cheapest[:1], *even_change[:1])]
+    return list(dict.fromkeys((*first, *fitted)))
 
 
 def _config(trajectory: Trajectory, plan: tuple[int, ...], reuse: ReuseKind) -> Mapping[str, Any]:
