@@ -195,12 +195,18 @@ class MeasuringWorker:
         )
 
     def measure_speed(
-        self, stack: Stack, pair: Pair, n_pairs: int, must_engage: bool = True
+        self,
+        stack: Stack,
+        pair: Pair,
+        n_pairs: int,
+        must_engage: bool = True,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> Speed:
         """Paired, interleaved seconds of whole videos. Nothing else may run on the device.
 
         Args:
             must_engage: False to time a stack at its identity settings.
+            clock: Of the wall, or of this process alone where others share the cores.
 
         Raises:
             NoEffectError: A technique did not engage, and had to.
@@ -212,7 +218,7 @@ class MeasuringWorker:
             n_pairs=n_pairs,
             warmup=1,
             synchronize=self._synchronize,
-            clock=time.perf_counter,
+            clock=clock,
             device=self._device,
         )
         if must_engage:
