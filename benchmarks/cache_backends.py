@@ -43,7 +43,7 @@ _N_CALIBRATION = 6
 class Entrant:
     """One setting in the comparison."""
 
-    library: str
+    source: str
     setting: str
     stack: Stack
 
@@ -145,7 +145,7 @@ def _row(entrant: Entrant, gate: GateResult, speed: Speed | None) -> dict[str, A
     checks = {check.name: check for check in gate.verdict.checks}
     psnr, worst = checks.get("psnr_floor"), checks.get("psnr_worst")
     return {
-        "library": entrant.library,
+        "library": entrant.source,
         "setting": entrant.setting,
         "speedup": speed and [speed.median, speed.low, speed.high],
         "n": speed and speed.n,

@@ -36,14 +36,14 @@ class Plan:
     """How one of the library's caches is put on one denoiser.
 
     Attributes:
-        library_config: What `enable_cache` takes.
+        settings: What `enable_cache` takes.
         hook_type: The library's hooks that hold state.
         parts: The modules whose computation it may leave out.
         gate: When it may reuse anything.
         steer: (hooks of `hook_type`) -> None, run before each denoiser call.
     """
 
-    library_config: object
+    settings: object
     hook_type: type[Any]
     parts: Sequence[nn.Module]
     gate: StepGate
@@ -94,7 +94,7 @@ def _attach(
         )
     undos.append(_keep_attributes(module))
     work = count_parts(plan.parts, f"sol.{name}", undos)
-    module.enable_cache(plan.library_config)
+    module.enable_cache(plan.settings)
     undos.append(module.disable_cache)
     hooks = find_hooks(module, plan.hook_type)
     if not hooks:
