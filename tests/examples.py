@@ -23,3 +23,6 @@ def diagnosis_of(output_change=(), **redundancy):
         **redundancy,
     }
     return Diagnosis(10.0, 9.0, 6.0, 0.5, 0.1, redundancy=Redundancy(**fields))
+
+
+DIAGNOSIS = diagnosis_of((0.5, 0.1, 0.1))

@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import numpy as np
-from examples import diagnosis_of
 
 from sol.diagnosis import Diagnosis
 from sol.errors import NoEffectError
@@ -15,7 +14,6 @@ from sol.search.worker import ContaminatedWorkerError, WorkerPlan
 from sol.space import Choice, Float, Space
 from sol.target import Hardware, Model, Workload
 
-DIAGNOSIS = diagnosis_of((0.5, 0.1, 0.1))
 CLIFF = 0.3
 SPACES = {
     "cache": (

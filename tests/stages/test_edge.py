@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import DIAGNOSIS, CliffWorker
+from examples import DIAGNOSIS
+from fakes import CliffWorker
 
 from sol.integrator.compose import Candidate
 from sol.search.budget import Budget
