@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from sol.clock import Clock
 from sol.errors import ConfigError, ConflictError, TargetMismatchError
 from sol.integrator.constraints import find_conflict
 from sol.measure.hardware import probe
@@ -54,16 +55,18 @@ def apply(
     """
     if isinstance(recipe, Recipe):
         check_target(pipeline, recipe, allow_other_hardware)
-        stack, n_steps = stack_of(recipe), recipe.target.workload.steps
+        stack = stack_of(recipe)
     else:
-        stack, n_steps = parse_stack(recipe), None
+        stack = parse_stack(recipe)
     conflict = find_conflict([(get_technique(item.technique), item) for item in stack])
     if conflict:
         raise ConflictError(f"These techniques cannot run together: {conflict}. Remove one.")
-    applied = install_stack(pipeline, stack)
-    if n_steps is not None:
-        applied.clock.on_video(lambda: _check_steps(n_steps, applied.clock.n_steps))
-    return applied
+    clock = Clock()
+    if isinstance(recipe, Recipe):
+        # Before the techniques look at the video: this is the error that names the recipe.
+        n_steps = recipe.target.workload.steps
+        clock.on_video(lambda: _check_steps(n_steps, clock.n_steps))
+    return install_stack(pipeline, stack, clock)
 
 
 def stack_of(recipe: Recipe) -> Stack:

@@ -73,10 +73,14 @@ class Applied:
             self.undo()
 
 
-def install_stack(pipeline: Any, stack: Stack) -> Applied:
+def install_stack(pipeline: Any, stack: Stack, clock: Clock | None = None) -> Applied:
     """Installs the techniques in the order of their phases.
 
     Everything is checked before anything is touched, and a failure half-way is undone.
+
+    Args:
+        clock: A new one that the caller already listens to: a listener of the caller's own comes
+            before those of the techniques.
 
     Raises:
         UnknownNameError: A technique that Sol does not know.
@@ -89,7 +93,7 @@ def install_stack(pipeline: Any, stack: Stack) -> Applied:
         raise ConflictError("A stack is already applied to this pipeline: undo() it first.")
     roles = describe_roles(pipeline)
     plan = _plan(roles, stack)
-    clock = Clock()
+    clock = Clock() if clock is None else clock
     undos: list[Callable[[], None]] = []
     installed: dict[str, Installed] = {}
     try:
