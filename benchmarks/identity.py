@@ -2,27 +2,36 @@
 
     python benchmarks/identity.py --skill cache --out benchmarks/results/identity-pocket.json
 
-Whole videos on a CPU, baseline and technique interleaved in this process, in processor seconds: on
-one thread they are the wall's, without what other processes take. The overhead is that of the
-fastest run of each arm: what disturbs a run only adds to it. The first row is the baseline against
-itself: what the timing reads where there is nothing to see.
+Whole videos on a CPU. The seconds of a run drift by several percent, more than what is to be seen,
+so baseline and technique are made in lockstep: two threads take turns after every denoising step,
+and what slows the machine down for a while slows both. Counted are the processor seconds of each
+thread. The overhead is the median, over all parts of all videos, of the ratio of the two arms; a
+part is a step, with the text before the first one, or the decoder after the last. Its interval is
+a bootstrap over videos. The first row is the baseline against itself: what the timing reads where
+there is nothing to see.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import tempfile
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from sol.models.families import describe_roles
-from sol.models.loading import load_model
+from sol.models.loading import LoadedModel, load_model
 from sol.models.prompts import calibration_prompts
-from sol.search.worker import MeasuringWorker, WorkerPlan
+from sol.runtime.applied import install_stack
+from sol.runtime.clone import clone_pipeline
+from sol.runtime.render import Rendering, render
 from sol.skills.registry import TECHNIQUES
 from sol.technique import Stack, StackItem, find_obstacle
 
@@ -31,6 +40,45 @@ _TABLES = {
     "magcache": {"ratios": {"both": [1.0] * 24}},
     "diffusers_mag": {"mag_ratios": [1.0] * 24},
 }
+_MAX_WAIT_S = 600.0
+_DRAWS = 2000
+
+
+@dataclass
+class _Turns:
+    """Lets two threads run in turns, part by part, and takes the time of each part."""
+
+    first: int
+    seconds: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
+
+    def __post_init__(self) -> None:
+        self._gates = (threading.Semaphore(), threading.Semaphore())
+        self._gates[1 - self.first].acquire()
+
+    def run(self, arm: int, make: Callable[[Callable[..., None]], Rendering]) -> Rendering:
+        """Runs one arm; `make` is given what it is to call after each step."""
+        # OpenMP keeps the number of threads for each thread that asks.
+        torch.set_num_threads(1)
+        started = self._wait(arm)
+
+        def after_step(*_: object) -> None:
+            nonlocal started
+            self._pass_on(arm, started)
+            started = self._wait(arm)
+
+        try:
+            return make(after_step)
+        finally:
+            self._pass_on(arm, started)
+
+    def _wait(self, arm: int) -> float:
+        if not self._gates[arm].acquire(timeout=_MAX_WAIT_S):
+            raise TimeoutError("The other arm did not come to its next step.")
+        return time.thread_time()
+
+    def _pass_on(self, arm: int, started: float) -> None:
+        self.seconds[arm].append(time.thread_time() - started)
+        self._gates[1 - arm].release()
 
 
 def main() -> None:
@@ -38,48 +86,80 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="pocket")
     parser.add_argument("--skill", default="cache")
-    parser.add_argument("--pairs", type=int, default=15)
+    parser.add_argument("--videos", type=int, default=20)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    roles = describe_roles(load_model(args.model, "cpu").pipeline)
-    names = [
+    loaded = load_model(args.model, "cpu")
+    names = _names(loaded, args.skill)
+    rows = [_measure(loaded, name, args.videos) for name in ("baseline", *names)]
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(
+        json.dumps({"model": args.model, "videos": args.videos, "rows": rows}, indent=2) + "\n"
+    )
+
+
+def _names(loaded: LoadedModel, skill: str) -> list[str]:
+    roles = describe_roles(loaded.pipeline)
+    return [
         technique.name
         for technique in TECHNIQUES.values()
-        if technique.skill == args.skill
+        if technique.skill == skill
         and technique.identity is not None
         and find_obstacle(technique, roles) is None
     ]
-    with tempfile.TemporaryDirectory() as folder:
-        worker = MeasuringWorker(WorkerPlan(args.model, "cpu", None, {}, Path(folder)))
-        pair = (calibration_prompts(worker.describe().prompts, 1)[0], 0)
-        rows = [_measure(worker, "baseline", (), pair, args.pairs)]
-        for name in names:
-            config = {**_TABLES.get(name, {}), **(TECHNIQUES[name].identity or {})}
-            stack = (StackItem(name, config),)
-            rows.append(_measure(worker, name, stack, pair, args.pairs))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps({"model": args.model, "rows": rows}, indent=2) + "\n")
 
 
-def _measure(
-    worker: MeasuringWorker, name: str, stack: Stack, pair: tuple[str, int], n_pairs: int
-) -> dict[str, Any]:
-    latents = worker.latents_at_identity(stack, pair)
-    speed = worker.measure_speed(stack, pair, n_pairs, False, time.process_time)
-    overhead = min(speed.accelerated_s) / min(speed.baseline_s) - 1
-    same = bool(np.array_equal(*latents))
+def _stack(name: str) -> Stack:
+    if name == "baseline":
+        return ()
+    return (StackItem(name, {**_TABLES.get(name, {}), **(TECHNIQUES[name].identity or {})}),)
+
+
+def _measure(loaded: LoadedModel, name: str, n_videos: int) -> dict[str, Any]:
+    clone = clone_pipeline(loaded.pipeline)
+    applied = install_stack(clone, _stack(name))
+    _lockstep(loaded, clone, 0)
+    videos = [_lockstep(loaded, clone, n % 2) for n in range(n_videos)]
+    applied.undo()
+    baseline, identity = np.array([seconds for seconds, _ in videos]).transpose(1, 0, 2)
+    ratios = identity / baseline  # (videos, parts)
+    row = {
+        "technique": name,
+        "bit_identical": all(same for _, same in videos),
+        "overhead": float(np.median(ratios)) - 1,
+        "interval": _bootstrap_median(ratios),
+        "baseline_s": float(np.median(baseline.sum(axis=1))),
+    }
     print(
-        f"{name:22s} overhead {overhead:+.1%} (speed {speed.median:.3f}x [{speed.low:.3f}, "
-        f"{speed.high:.3f}], n={speed.n}), bit-identical: {same}",
+        "{technique:22s} overhead {overhead:+.2%} [{0:+.2%}, {1:+.2%}], "
+        "bit-identical: {bit_identical}".format(*row["interval"], **row),
         flush=True,
     )
-    return {
-        "technique": name,
-        "bit_identical": same,
-        "overhead": overhead,
-        "speed": [speed.median, speed.low, speed.high],
-        "n": speed.n,
-    }
+    return row
+
+
+def _bootstrap_median(ratios: np.ndarray[Any, Any]) -> list[float]:
+    """95% interval of the median, less 1; a video's parts are drawn together."""
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(ratios), size=(_DRAWS, len(ratios)))
+    medians = [np.median(ratios[videos]) for videos in drawn]
+    return [float(bound) - 1 for bound in np.quantile(medians, (0.025, 0.975))]
+
+
+def _lockstep(loaded: LoadedModel, clone: Any, first: int) -> tuple[list[list[float]], bool]:
+    """Seconds of the parts of both arms, and whether their latents are equal bit by bit."""
+    prompt = calibration_prompts(loaded.prompts, 1)[0]
+    turns = _Turns(first)
+
+    def run(arm: int) -> Rendering:
+        pipeline = (loaded.pipeline, clone)[arm]
+        return turns.run(
+            arm, lambda on_step: render(pipeline, loaded.workload, prompt, 0, on_step)
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        baseline, identity = pool.map(run, (0, 1))
+    return list(turns.seconds), np.array_equal(baseline.latents, identity.latents)
 
 
 if __name__ == "__main__":

@@ -194,22 +194,11 @@ class MeasuringWorker:
             counts={name: dict(e.counts) for name, e in applied.evidence().items()},
         )
 
-    def measure_speed(
-        self,
-        stack: Stack,
-        pair: Pair,
-        n_pairs: int,
-        must_engage: bool = True,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> Speed:
+    def measure_speed(self, stack: Stack, pair: Pair, n_pairs: int) -> Speed:
         """Paired, interleaved seconds of whole videos. Nothing else may run on the device.
 
-        Args:
-            must_engage: False to time a stack at its identity settings.
-            clock: Of the wall, or of this process alone where others share the cores.
-
         Raises:
-            NoEffectError: A technique did not engage, and had to.
+            NoEffectError: A technique did not engage.
         """
         applied, clone = self._slot.prepare(stack)
         timing = time_pairs(
@@ -218,11 +207,10 @@ class MeasuringWorker:
             n_pairs=n_pairs,
             warmup=1,
             synchronize=self._synchronize,
-            clock=clock,
+            clock=time.perf_counter,
             device=self._device,
         )
-        if must_engage:
-            applied.require_engaged()
+        applied.require_engaged()
         self._require_pristine()
         ratio = timing.speedup
         return Speed(
