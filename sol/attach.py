@@ -1,12 +1,13 @@
-"""Putting a function around a module's forward, and taking it away exactly.
+"""Putting functions around what a pipeline calls, and taking them away exactly.
 
-Uses diffusers' hook registry, so that Sol's hooks and the user's own (offloading, layerwise
-casting) form one chain.
+A module's forward is wrapped through diffusers' hook registry, so that Sol's hooks and the user's
+own (offloading, layerwise casting) form one chain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from diffusers.hooks import HookRegistry, ModelHook
@@ -14,7 +15,7 @@ from torch import nn
 
 from sol.errors import ConflictError
 
-# around(original_forward, args, kwargs) -> output
+# around(original, args, kwargs) -> what the original returns
 Around = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 
@@ -54,6 +55,44 @@ def wrap_forward(module: nn.Module, name: str, around: Around) -> Callable[[], N
     return undo
 
 
+def wrap_method(owner: Any, name: str, around: Around) -> Callable[[], None]:
+    """Runs `around` instead of the method of this one object, until undone.
+
+    The wrapper keeps the method's signature: by it pipelines decide what to pass to a scheduler.
+    """
+    had_own = name in vars(owner)
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return around(original, args, kwargs)
+
+    # Past a pipeline's or a module's own __setattr__, which registers what it is given.
+    object.__setattr__(owner, name, wrapped)
+    if had_own:
+        return lambda: object.__setattr__(owner, name, original)
+    return lambda: object.__delattr__(owner, name)
+
+
+def count_compiled_calls(module: nn.Module, count: Callable[[], None]) -> Callable[[], None]:
+    """Runs `count` before each call of a compiled module, until undone.
+
+    It stays outside of the compiled code, which a counter inside would break up and recompile.
+    """
+    compiled = module._compiled_call_impl
+    assert compiled is not None, "compile the module first"
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        count()
+        return compiled(*args, **kwargs)
+
+    def undo() -> None:
+        module._compiled_call_impl = compiled
+
+    module._compiled_call_impl = counted
+    return undo
+
+
 def undo_all(undos: list[Callable[[], None]]) -> None:
     """Undoes in reverse order and empties the list."""
     while undos:
@@ -73,8 +112,19 @@ def find_place(root: nn.Module, child: nn.Module) -> tuple[nn.Module, str]:
     Raises:
         LookupError: `child` is not below `root`.
     """
-    for parent in root.modules():
-        for name, module in parent.named_children():
-            if module is child:
-                return parent, name
+    for parent, name, _ in find_places(root, (child,)):
+        return parent, name
     raise LookupError(f"{type(child).__name__} is not part of {type(root).__name__}.")
+
+
+def find_places(
+    root: nn.Module, children: Iterable[nn.Module]
+) -> list[tuple[nn.Module, str, nn.Module]]:
+    """(parent, name there, child) of those of `children` that are below `root`, in its order."""
+    wanted = {id(child) for child in children}
+    return [
+        (parent, name, child)
+        for parent in root.modules()
+        for name, child in parent.named_children()
+        if id(child) in wanted
+    ]

@@ -35,6 +35,11 @@ class Clock:
         """Noise level of this step, if the scheduler has any."""
         return self.sigma_at(self.step)
 
+    @property
+    def position(self) -> float:
+        """Where the video stands on its trajectory: its noise level, or else its step."""
+        return float(self.step) if self.sigma is None else self.sigma
+
     def sigma_at(self, step: int) -> float | None:
         """Noise level of a step of this video."""
         return self.sigmas[step] if step < len(self.sigmas) else None

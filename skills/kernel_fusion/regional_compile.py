@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 
-from sol.attach import undo_all
+from sol.attach import count_compiled_calls, undo_all
 from sol.clock import Clock
 from sol.errors import NoEffectError
 from sol.roles import Capability, Roles
@@ -72,18 +72,14 @@ def install(
 def _compile(
     block: nn.Module, backend: Callable[..., object], calls: dict[str, int]
 ) -> Callable[[], None]:
-    """Compiles one block and counts its calls outside of the compiled code."""
+    """Compiles one block and counts its calls: one that a cache leaves out needs no graph run."""
     old = block._compiled_call_impl
-    block.compile(backend=backend)
-    compiled = block._compiled_call_impl
-    assert compiled is not None, "nn.Module.compile sets it"
 
-    # A block that a cache leaves out is not called, and needs no graph run.
-    def counted(*args: Any, **kwargs: Any) -> Any:
+    def count() -> None:
         calls["block_calls"] += 1
-        return compiled(*args, **kwargs)
 
-    block._compiled_call_impl = counted
+    block.compile(backend=backend)
+    count_compiled_calls(block, count)
 
     def undo() -> None:
         block._compiled_call_impl = old

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from sol.attach import replace_child, undo_all, wrap_forward
+from sol.attach import find_places, replace_child, undo_all, wrap_forward
 from sol.clock import Clock
 from sol.errors import NoEffectError
 from sol.roles import Capability, DenoiserRoles, Roles
@@ -84,7 +84,8 @@ def install(
         chosen = _chosen_layers(denoiser, config.layers, schedule)
         undos += [
             replace_child(parent, name, Int8DynamicLinear(child))
-            for parent, name, child in _find_linears(denoiser.module, chosen)
+            for parent, name, child in find_places(denoiser.module, chosen)
+            if isinstance(child, nn.Linear)
         ]
         counts["layers_quantized"] = len(undos)
     if not undos:
@@ -101,15 +102,6 @@ def install(
     return Installed(lambda: undo_all(undos), evidence)
 
 
-def _find_linears(root: nn.Module, chosen: set[int]) -> list[tuple[nn.Module, str, nn.Linear]]:
-    return [
-        (parent, name, child)
-        for parent in root.modules()
-        for name, child in parent.named_children()
-        if isinstance(child, nn.Linear) and id(child) in chosen
-    ]
-
-
 def _count_calls(denoiser: DenoiserRoles, counts: dict[str, int]) -> Callable[[], None]:
     def around(forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         counts["denoiser_calls"] += 1
@@ -118,14 +110,16 @@ def _count_calls(denoiser: DenoiserRoles, counts: dict[str, int]) -> Callable[[]
     return wrap_forward(denoiser.module, "sol.int8_dynamic", around)
 
 
-def _chosen_layers(denoiser: DenoiserRoles, placement: Placement, schedule: Schedule) -> set[int]:
+def _chosen_layers(
+    denoiser: DenoiserRoles, placement: Placement, schedule: Schedule
+) -> list[nn.Module]:
     groups = {
         "feed_forward": (denoiser.feed_forward,),
         "attention": (denoiser.attention_projections,),
         "all": (denoiser.feed_forward, denoiser.attention_projections),
     }[placement]
     active = schedule.active_layers(len(denoiser.blocks))
-    return {id(layer) for group in groups for block in active for layer in group[block]}
+    return [layer for group in groups for block in active for layer in group[block]]
 
 
 def space(context: SpaceContext) -> Space:

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from sol.attach import wrap_method
 from sol.diagnosis import Diagnosis
 from sol.roles import Roles
 
@@ -112,15 +113,12 @@ def _watch(stack: ExitStack, watch: _Stopwatch, modules: Iterable[nn.Module]) ->
 
 
 def _watch_method(stack: ExitStack, owner: Any, name: str, watch: _Stopwatch) -> _Stopwatch:
-    original = getattr(owner, name)
-
-    def timed(*args: Any, **kwargs: Any) -> Any:
+    def timed(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         watch.enter()
         try:
             return original(*args, **kwargs)
         finally:
             watch.leave()
 
-    object.__setattr__(owner, name, timed)
-    stack.callback(lambda: object.__delattr__(owner, name))
+    stack.callback(wrap_method(owner, name, timed))
     return watch

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sol.attach import wrap_method
 from sol.clock import Clock
 from sol.diagnosis import Redundancy
 from sol.forward_arguments import argument_reader
@@ -80,7 +81,7 @@ def _record_one(
             for name, values in recording.signal_change.items()
         },
         magnitude_ratio={
-            branch: _series(values, range(n_steps), first=1.0)
+            branch: _series(values, range(n_steps))
             for branch, values in recording.magnitude_ratio.items()
         },
         guidance_gap=_series(recording.guidance_gap, range(n_steps)) if clock.is_guided else (),
@@ -91,20 +92,17 @@ def _watch_scheduler(
     stack: ExitStack, scheduler: Any, recording: _Recording, clock: Clock, positions: list[float]
 ) -> None:
     """Every diffusers pipeline gives `scheduler.step` the guided prediction and the latents."""
-    original = scheduler.step
-    had_own = "step" in vars(scheduler)
 
-    def step(
-        model_output: torch.Tensor, timestep: Any, sample: torch.Tensor, **kwargs: Any
-    ) -> Any:
-        positions.append(float(clock.step) if clock.sigma is None else clock.sigma)
+    def record(model_output: torch.Tensor, timestep: Any, sample: torch.Tensor, **_: Any) -> None:
+        positions.append(clock.position)
         recording.guided.append(model_output.detach().float().clone())
         recording.latents.append(sample.detach().float().clone())
-        return original(model_output, timestep, sample, **kwargs)
 
-    scheduler.step = step
-    restore = (lambda: setattr(scheduler, "step", original)) if had_own else None
-    stack.callback(restore or (lambda: delattr(scheduler, "step")))
+    def step(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        record(*args, **kwargs)
+        return original(*args, **kwargs)
+
+    stack.callback(wrap_method(scheduler, "step", step))
 
 
 def _watch_denoiser(
@@ -148,7 +146,8 @@ class _BlockWatch:
             _hook(stack, block, functools.partial(self._enter, number, read_hidden))
             leave = block.register_forward_hook(functools.partial(self._leave, number))
             stack.callback(leave.remove)
-        _hook(stack, blocks[0], self._note_signals)
+        read_timestep = argument_reader(blocks[0], self.denoiser.timestep_embedding)
+        _hook(stack, blocks[0], functools.partial(self._note_signals, read_timestep))
 
     def _enter(
         self,
@@ -168,11 +167,12 @@ class _BlockWatch:
         if number == len(self.denoiser.blocks) - 1:
             self._note_ratio(sampled - self.inputs[0])
 
-    def _note_signals(self, _: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
+    def _note_signals(
+        self, read_timestep: _Reader, _: nn.Module, args: Any, kwargs: Mapping[str, Any]
+    ) -> None:
         if self.clock.branch == "uncond":
             return
-        read = argument_reader(self.denoiser.blocks[0], self.denoiser.timestep_embedding)
-        signals = {"timestep": read(args, kwargs).detach().float()}
+        signals = {"timestep": read_timestep(args, kwargs).detach().float()}
         if self.denoiser.modulated_input is not None:
             signals["modulated_input"] = _sampled(self.denoiser.modulated_input(args, kwargs))
         for name, signal in signals.items():
@@ -217,14 +217,11 @@ def _gram(
     return tuple(tuple(row) for row in (gram / max(scale, 1e-300)).tolist())
 
 
-def _series(
-    values: Mapping[int, float], steps: Sequence[int], first: float | None = None
-) -> tuple[float, ...]:
-    """Values by step; where a second expert's first step has none, that of the step before."""
+def _series(values: Mapping[int, float], steps: Sequence[int]) -> tuple[float, ...]:
+    """Values by step; where one has none, that of the step before, and 1 if there is none."""
     series: list[float] = []
     for step in steps:
-        fallback = series[-1] if series else (1.0 if first is None else first)
-        series.append(values.get(step, fallback))
+        series.append(values.get(step, series[-1] if series else 1.0))
     return tuple(series)
 
 

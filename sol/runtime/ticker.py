@@ -7,11 +7,10 @@ in `denoiser.cache_context`. These three are wrapped on the instance, nothing el
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
-from sol.attach import undo_all
+from sol.attach import Around, undo_all, wrap_method
 from sol.clock import Branch, Clock
 
 _BRANCHES: dict[str, Branch] = {"cond": "cond", "uncond": "uncond", "cond_uncond": "both"}
@@ -21,23 +20,23 @@ def start_ticking(pipeline: Any, denoisers: tuple[Any, ...], clock: Clock) -> Ca
     """Connects `clock` to the pipeline until the returned function is called."""
     scheduler = pipeline.scheduler
     undos = [
-        _wrap(scheduler, "set_timesteps", lambda original: _beginning(pipeline, original, clock)),
-        _wrap(scheduler, "step", lambda original: _advancing(original, clock)),
+        wrap_method(scheduler, "set_timesteps", _beginning(pipeline, clock)),
+        wrap_method(scheduler, "step", _advancing(clock)),
     ]
     undos += [
-        _wrap(denoiser, "cache_context", lambda original: _branching(original, clock))
+        wrap_method(denoiser, "cache_context", _branching(clock))
         for denoiser in denoisers
         if hasattr(denoiser, "cache_context")
     ]
     return lambda: undo_all(undos)
 
 
-def _beginning(pipeline: Any, original: Callable[..., Any], clock: Clock) -> Callable[..., Any]:
+def _beginning(pipeline: Any, clock: Clock) -> Around:
     scheduler = pipeline.scheduler
 
-    # wraps() keeps the signature, by which pipelines decide what to pass.
-    @functools.wraps(original)
-    def set_timesteps(*args: Any, **kwargs: Any) -> Any:
+    def set_timesteps(
+        original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         result = original(*args, **kwargs)
         # Every diffusers pipeline with guidance has this property, and has set it by now.
         is_guided = bool(getattr(pipeline, "do_classifier_free_guidance", False))
@@ -48,9 +47,8 @@ def _beginning(pipeline: Any, original: Callable[..., Any], clock: Clock) -> Cal
     return set_timesteps
 
 
-def _advancing(original: Callable[..., Any], clock: Clock) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def step(*args: Any, **kwargs: Any) -> Any:
+def _advancing(clock: Clock) -> Around:
+    def step(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = original(*args, **kwargs)
         clock.advance()
         return result
@@ -58,11 +56,13 @@ def _advancing(original: Callable[..., Any], clock: Clock) -> Callable[..., Any]
     return step
 
 
-def _branching(original: Callable[..., Any], clock: Clock) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def cache_context(name: str, *args: Any, **kwargs: Any) -> Any:
+def _branching(clock: Clock) -> Around:
+    def cache_context(
+        original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        name = kwargs["name"] if "name" in kwargs else args[0]
         clock.branch = _BRANCHES.get(name, "both")
-        return original(name, *args, **kwargs)
+        return original(*args, **kwargs)
 
     return cache_context
 
@@ -71,14 +71,3 @@ def _sigmas(scheduler: Any, n_steps: int) -> tuple[float, ...]:
     """Read once a video: on a GPU each reading of one would wait for the device."""
     sigmas = getattr(scheduler, "sigmas", None)
     return () if sigmas is None else tuple(float(sigma) for sigma in sigmas[:n_steps])
-
-
-def _wrap(
-    owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]
-) -> Callable[[], None]:
-    had_own = name in vars(owner)
-    original = getattr(owner, name)
-    object.__setattr__(owner, name, make(original))
-    if had_own:
-        return lambda: object.__setattr__(owner, name, original)
-    return lambda: object.__delattr__(owner, name)

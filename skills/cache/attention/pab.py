@@ -13,7 +13,7 @@ kept, not even for the length of a call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -21,7 +21,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from sol.attach import replace_child, undo_all, wrap_forward
+from sol.attach import find_places, replace_child, undo_all, wrap_forward
 from sol.clock import Clock
 from sol.diagnosis import Diagnosis
 from sol.errors import NoEffectError
@@ -191,25 +191,14 @@ def install(roles: Roles, config: PABConfig, schedule: Schedule, clock: Clock) -
 def _replace_sites(
     denoiser: DenoiserRoles, schedule: Schedule, undos: list[Callable[[], None]]
 ) -> tuple[tuple[Kind, BroadcastSite], ...]:
-    kinds: dict[int, Kind] = {id(module): "self" for module in denoiser.self_attention}
-    kinds |= {id(site.module): "cross" for site in denoiser.cross_attention}
+    kinds: dict[nn.Module, Kind] = dict.fromkeys(denoiser.self_attention, "self")
+    kinds |= {site.module: "cross" for site in denoiser.cross_attention}
     sites: list[tuple[Kind, BroadcastSite]] = []
-    active = sorted(schedule.active_layers(len(denoiser.blocks)))
-    for parent, name, child in _children(denoiser.blocks[layer] for layer in active):
-        if id(child) in kinds:
-            site = BroadcastSite(child)
-            sites.append((kinds[id(child)], site))
-            undos.append(replace_child(parent, name, site))
+    for layer in sorted(schedule.active_layers(len(denoiser.blocks))):
+        for parent, name, child in find_places(denoiser.blocks[layer], kinds):
+            sites.append((kinds[child], BroadcastSite(child)))
+            undos.append(replace_child(parent, name, sites[-1][1]))
     return tuple(sites)
-
-
-def _children(roots: Iterable[nn.Module]) -> list[tuple[nn.Module, str, nn.Module]]:
-    return [
-        (parent, name, child)
-        for root in roots
-        for parent in root.modules()
-        for name, child in parent.named_children()
-    ]
 
 
 def space(context: SpaceContext) -> Space:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sol.attach import replace_child, undo_all, wrap_forward
+from sol.attach import find_places, replace_child, undo_all, wrap_forward
 from sol.clock import Clock
 from sol.errors import NoEffectError
 from sol.forward_arguments import SeenTensor, argument_reader
@@ -145,7 +145,7 @@ def _attach(
     undos: list[Callable[[], None]],
 ) -> _Memory:
     stand_ins = []
-    for parent, child_name, child in _find_places(denoiser.module, modules):
+    for parent, child_name, child in find_places(denoiser.module, modules):
         stand_ins.append(RememberedOutput(child))
         undos.append(replace_child(parent, child_name, stand_ins[-1]))
     memory = _Memory(tuple(stand_ins))
@@ -158,15 +158,3 @@ def _attach(
     undos.append(clock.on_video(memory.forget))
     undos.append(wrap_forward(denoiser.module, f"sol.{name}", around))
     return memory
-
-
-def _find_places(
-    root: nn.Module, modules: Iterable[nn.Module]
-) -> list[tuple[nn.Module, str, nn.Module]]:
-    wanted = {id(module) for module in modules}
-    return [
-        (parent, name, child)
-        for parent in root.modules()
-        for name, child in parent.named_children()
-        if id(child) in wanted
-    ]

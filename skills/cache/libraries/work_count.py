@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from sol.attach import wrap_forward
+from sol.attach import count_compiled_calls, wrap_forward
 from sol.technique import Evidence
 
 
@@ -65,22 +65,11 @@ def evidence_of(works: Sequence[Work], unit: str) -> Evidence:
 
 
 def _count_calls(part: nn.Module, name: str, count: Callable[[], None]) -> Callable[[], None]:
-    compiled = part._compiled_call_impl
+    if part._compiled_call_impl is not None:
+        return count_compiled_calls(part, count)
 
     def around(forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         count()
         return forward(*args, **kwargs)
 
-    if compiled is None:
-        return wrap_forward(part, name, around)
-
-    # Outside of the compiled code, which a counter inside would break up and recompile.
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        count()
-        return compiled(*args, **kwargs)
-
-    def undo() -> None:
-        part._compiled_call_impl = compiled
-
-    part._compiled_call_impl = counted
-    return undo
+    return wrap_forward(part, name, around)

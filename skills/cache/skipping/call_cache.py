@@ -66,7 +66,7 @@ class CallCache:
         mix = mix_of(
             settings.reuse,
             positions,
-            position_of(clock),
+            clock.position,
             clock.step / max(clock.n_steps, 1),
             settings.ridge,
         )
@@ -77,18 +77,13 @@ class CallCache:
         self.computed += 1
         self.policy.observe(self.clock.branch, x, y)
         self.history.keep(
-            self.clock.branch, position_of(self.clock), x, y, bytes_of(self.policy.held())
+            self.clock.branch, self.clock.position, x, y, bytes_of(self.policy.held())
         )
 
     def forget(self) -> None:
         """A new video begins."""
         self.history.clear()
         self.policy.forget()
-
-
-def position_of(clock: Clock) -> float:
-    """Where the clock stands on the trajectory: its noise level, or else its step."""
-    return float(clock.step) if clock.sigma is None else clock.sigma
 
 
 def evidence_of(caches: Iterable[CallCache], unit: str = "calls") -> Evidence:
