@@ -259,7 +259,7 @@ def test_an_interrupted_step_leaves_no_half_decision(pipeline, workload):
         if applied.clock.step == 4:
             raise KeyboardInterrupt
 
-    hook = pipeline.transformer.transformer_blocks[3].block.register_forward_pre_hook(interrupt)
+    hook = pipeline.transformer.transformer_blocks[3].inner.register_forward_pre_hook(interrupt)
     with pytest.raises(KeyboardInterrupt):
         render(pipeline, workload, OTHER_PROMPT, 1)
     hook.remove()

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from sol.stand_in import StandIn
 
-class BroadcastSite(nn.Module):
+
+class BroadcastSite(StandIn):
     """Stands for a module; computes it, or returns the output that it was given.
 
-    Only plain attributes decide, so that torch.compile can trace it. Whatever else is asked of it
-    (projections, processor) is the module's own.
+    Only plain attributes decide, so that torch.compile can trace it.
 
     Attributes:
         reuse: Return `output` instead of computing.
@@ -20,17 +21,10 @@ class BroadcastSite(nn.Module):
     """
 
     def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
+        super().__init__(inner)
         self.reuse = False
         self.keep = False
         self.output: torch.Tensor | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("inner"), name)
 
     def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor | None:
         if self.reuse:

@@ -30,13 +30,13 @@ from sol.roles import Capability, DenoiserRoles, Roles
 from sol.schedule import Schedule
 from sol.skills.cache.attention.broadcast_site import BroadcastSite
 from sol.skills.cache.attention.output_store import OutputStore
+from sol.skills.cache.memory import MEGABYTE
 from sol.space import Int, Space
 from sol.target import STRICT
 from sol.technique import Evidence, Installed, Phase, Seam, SpaceContext, Technique
 
 Kind = Literal["self", "cross"]
 
-_MB = 2**20
 _LONGEST_WINDOW = 6
 # The paper broadcasts between timesteps 800 and 100 of 1000.
 _WARMUP_SHARE, _TAIL_SHARE = 0.2, 0.1
@@ -160,7 +160,7 @@ def install(roles: Roles, config: PABConfig, schedule: Schedule, clock: Clock) -
         NoEffectError: The schedule names no block with an attention.
     """
     undos: list[Callable[[], None]] = []
-    store, counts = OutputStore(config.max_mb * _MB), _Counts()
+    store, counts = OutputStore(config.max_mb * MEGABYTE), _Counts()
     for denoiser in roles.denoisers:
         sites = _replace_sites(denoiser, schedule, undos)
         if sites:

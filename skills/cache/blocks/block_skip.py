@@ -22,6 +22,7 @@ from sol.forward_arguments import argument_reader
 from sol.roles import DenoiserRoles, Roles
 from sol.skills.cache.skipping.call_cache import CallCache, SkipPolicy, evidence_of
 from sol.skills.cache.skipping.skip_settings import ReuseSettings
+from sol.stand_in import StandIn
 from sol.technique import Installed
 
 
@@ -41,16 +42,15 @@ class Entry:
     kwargs: Mapping[str, Any]
 
 
-Signal = Callable[[DenoiserRoles, Entry], torch.Tensor]
-"""What a policy watches."""
+Signal = Callable[[Entry], torch.Tensor]
+"""Reads what a policy watches."""
 
 
-class BlockSlot(nn.Module):
-    """Stands around a block; in all else it looks like the block."""
+class BlockSlot(StandIn):
+    """Stands for a block; the run that it is part of decides whether the block is computed."""
 
     def __init__(self, block: nn.Module, index: int, run: _Run) -> None:
-        super().__init__()
-        self.block = block
+        super().__init__(block)
 
         # On the instance, with the block's own signature: arguments are read by name.
         @functools.wraps(block.forward)
@@ -58,12 +58,6 @@ class BlockSlot(nn.Module):
             return run.pass_block(index, block, args, kwargs)
 
         self.forward = forward
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("block"), name)
 
 
 class _Run:
@@ -73,7 +67,6 @@ class _Run:
         self, denoiser: DenoiserRoles, cache: CallCache, first: int, last: int, signal: Signal
     ) -> None:
         self.cache = cache
-        self._denoiser = denoiser
         self._first, self._last = first, last
         self._signal = signal
         self._read_hidden = argument_reader(denoiser.blocks[0], denoiser.hidden)
@@ -106,7 +99,7 @@ class _Run:
     ) -> None:
         assert self._start is not None, "block 0 comes first"
         entry = Entry(self._start, hidden, args, kwargs)
-        self._predicted = self.cache.find_prediction(hidden, self._signal(self._denoiser, entry))
+        self._predicted = self.cache.find_prediction(hidden, self._signal(entry))
         is_start = self._first == 0
         self._entry = self._start if is_start else hidden.detach().clone()
 
@@ -125,33 +118,47 @@ def install_block_skip(
     clock: Clock,
     settings: ReuseSettings,
     make_policy: Callable[[], SkipPolicy],
-    signal: Signal,
+    make_signal: Callable[[DenoiserRoles], Signal],
     front: int = 0,
     back: int = 0,
 ) -> Installed:
     """Puts one policy in front of the blocks of each denoiser.
 
     Args:
+        make_policy, make_signal: Called once a denoiser: experts do not share state.
         front: First blocks that are always computed.
         back: Last blocks that are always computed.
 
     Raises:
         ConfigError: `front` and `back` leave no block to skip.
     """
+    # All of them before the first block is replaced: an error leaves nothing behind.
+    runs = [
+        _Run(
+            denoiser,
+            CallCache(make_policy(), settings, clock),
+            front,
+            _end_of_run(denoiser, front, back),
+            make_signal(denoiser),
+        )
+        for denoiser in roles.denoisers
+    ]
     undos: list[Callable[[], None]] = []
-    caches = []
-    for denoiser in roles.denoisers:
-        last = len(denoiser.blocks) - back
-        if last <= front:
-            raise ConfigError(
-                f"front {front} and back {back} leave none of the {len(denoiser.blocks)} blocks "
-                "to skip: lower one of them."
-            )
-        cache = CallCache(make_policy(), settings, clock)
-        caches.append(cache)
-        run = _Run(denoiser, cache, front, last, signal)
+    for denoiser, run in zip(roles.denoisers, runs, strict=True):
         undos.append(clock.on_video(run.forget))
         for index, block in enumerate(denoiser.blocks):
             parent, name = find_place(denoiser.module, block)
             undos.append(replace_child(parent, name, BlockSlot(block, index, run)))
-    return Installed(lambda: undo_all(undos), lambda: evidence_of(caches, "runs"))
+    return Installed(
+        lambda: undo_all(undos), lambda: evidence_of([run.cache for run in runs], "runs")
+    )
+
+
+def _end_of_run(denoiser: DenoiserRoles, front: int, back: int) -> int:
+    end = len(denoiser.blocks) - back
+    if end <= front:
+        raise ConfigError(
+            f"front {front} and back {back} leave none of the {len(denoiser.blocks)} blocks "
+            "to skip: lower one of them."
+        )
+    return end

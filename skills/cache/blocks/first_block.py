@@ -16,12 +16,13 @@ import torch
 from pydantic import Field
 
 from sol.clock import Clock
-from sol.roles import Capability, DenoiserRoles, Roles
+from sol.roles import Capability, Roles
 from sol.schedule import Schedule
 from sol.skills.cache.blocks.block_skip import Entry, install_block_skip
 from sol.skills.cache.skipping.distance import relative_l1
 from sol.skills.cache.skipping.skip_settings import SkipSettings, StepDecisions
-from sol.space import Choice, Float, Int, Space
+from sol.skills.cache.skipping.skip_space import latest_warmup, skip_knobs
+from sol.space import Float, Int, Space
 from sol.target import STRICT
 from sol.technique import Installed, Phase, Seam, SpaceContext, Technique
 
@@ -58,8 +59,9 @@ class _Criterion:
     current: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def should_skip(self, branch: str, signal: torch.Tensor) -> bool:
-        if not self.decisions.is_open(branch):
-            return self.decisions.decide(branch, lambda: False)
+        decided = self.decisions.find(branch)
+        if decided is not None:
+            return decided
         self.current[branch] = signal.detach()
         return self.decisions.decide(branch, lambda: self._wants_to_skip(branch))
 
@@ -84,19 +86,19 @@ class _Criterion:
 
 def install(roles: Roles, config: FirstBlockConfig, schedule: Schedule, clock: Clock) -> Installed:
     """Puts the criterion behind the first blocks of every denoiser."""
-
-    def added_by_front(denoiser: DenoiserRoles, entry: Entry) -> torch.Tensor:
-        return entry.hidden - entry.start
-
     return install_block_skip(
         roles,
         clock,
         config,
         lambda: _Criterion(config, StepDecisions(config, schedule, clock, config.per_branch)),
-        added_by_front,
+        lambda _: _added_by_front,
         front=config.front,
         back=config.back,
     )
+
+
+def _added_by_front(entry: Entry) -> torch.Tensor:
+    return entry.hidden - entry.start
 
 
 def space(context: SpaceContext) -> Space:
@@ -105,17 +107,15 @@ def space(context: SpaceContext) -> Space:
     front = min(_LARGEST_FRONT, n_blocks - 1)
     if front < 1:
         return Space()
-    latest_warmup = max(2, context.workload.steps // 3)
-    warmup = min(4, latest_warmup)
+    n_steps = context.workload.steps
+    warmup = min(4, latest_warmup(n_steps))
     shared = {"warmup": warmup, "max_skips": 4, "back": 0, "reuse": "residual"}
     return Space(
         knobs={
             "threshold": Float(0.02, 0.8, log=True, bolder="up"),
             "front": Int(1, front, bolder="down"),
             "back": Int(0, max(0, (n_blocks - front) // 2), bolder="down"),
-            "warmup": Int(1, latest_warmup, bolder="down"),
-            "max_skips": Int(1, 6, bolder="up"),
-            "reuse": Choice(("residual", "taylor1")),
+            **skip_knobs(n_steps),
         },
         first=(
             {"threshold": 0.12, "front": 1, **shared},

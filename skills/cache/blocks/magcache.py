@@ -16,11 +16,12 @@ import torch
 from pydantic import Field
 
 from sol.clock import Clock
-from sol.roles import Capability, DenoiserRoles, Roles
+from sol.roles import Capability, Roles
 from sol.schedule import Schedule
 from sol.skills.cache.blocks.block_skip import Entry, install_block_skip
 from sol.skills.cache.skipping.skip_settings import SkipSettings, StepDecisions
-from sol.space import Choice, Float, Int, Space
+from sol.skills.cache.skipping.skip_space import latest_warmup, skip_knobs
+from sol.space import Float, Space
 from sol.target import STRICT
 from sol.technique import Installed, Phase, Seam, SpaceContext, Technique
 
@@ -96,13 +97,15 @@ def nearest_ratio(ratios: Sequence[float], step: int, n_steps: int) -> float:
 def install(roles: Roles, config: MagCacheConfig, schedule: Schedule, clock: Clock) -> Installed:
     """Puts the criterion in front of the blocks of every denoiser."""
 
-    def signal(denoiser: DenoiserRoles, entry: Entry) -> torch.Tensor:
-        return entry.hidden
-
     def criterion() -> _Criterion:
         return _Criterion(config, StepDecisions(config, schedule, clock, config.per_branch), clock)
 
-    return install_block_skip(roles, clock, config, criterion, signal)
+    return install_block_skip(roles, clock, config, criterion, lambda _: _hidden)
+
+
+def _hidden(entry: Entry) -> torch.Tensor:
+    """The policy watches no tensor: its ratios are known beforehand."""
+    return entry.hidden
 
 
 def space(context: SpaceContext) -> Space:
@@ -111,9 +114,8 @@ def space(context: SpaceContext) -> Space:
     if redundancy is None or not redundancy.magnitude_ratio:
         return Space()
     n_steps = context.workload.steps
-    latest_warmup = max(2, n_steps // 3)
     # Published: a fifth of the steps are kept.
-    warmup = min(max(2, n_steps // 5), latest_warmup)
+    warmup = min(max(2, n_steps // 5), latest_warmup(n_steps))
     branch = "both" if context.roles.guidance != "two_call" else "cond"
     ratios = {
         name: [float(f"{value:.5g}") for value in values]
@@ -123,9 +125,7 @@ def space(context: SpaceContext) -> Space:
     return Space(
         knobs={
             "threshold": Float(0.005, 1.0, log=True, bolder="up"),
-            "warmup": Int(1, latest_warmup, bolder="down"),
-            "max_skips": Int(1, 6, bolder="up"),
-            "reuse": Choice(("residual", "taylor1")),
+            **skip_knobs(n_steps),
         },
         first=tuple(
             {"threshold": threshold, "warmup": warmup, "max_skips": skips, "reuse": "residual"}

@@ -22,10 +22,11 @@ from sol.errors import NotApplicableError
 from sol.forward_arguments import argument_reader
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.schedule import Schedule
-from sol.skills.cache.blocks.block_skip import Entry, install_block_skip
+from sol.skills.cache.blocks.block_skip import Signal, install_block_skip
 from sol.skills.cache.skipping.distance import relative_l1
 from sol.skills.cache.skipping.skip_settings import SkipSettings, StepDecisions
-from sol.space import Choice, Float, Int, Space
+from sol.skills.cache.skipping.skip_space import latest_warmup, skip_knobs
+from sol.space import Float, Space
 from sol.target import STRICT
 from sol.technique import Installed, Phase, Seam, SpaceContext, Technique
 
@@ -66,8 +67,9 @@ class _Criterion:
     error: float = 0.0
 
     def should_skip(self, branch: str, signal: torch.Tensor) -> bool:
-        if not self.decisions.is_open(branch):
-            return self.decisions.decide(branch, lambda: False)
+        decided = self.decisions.find(branch)
+        if decided is not None:
+            return decided
         before = self.before.get(branch)
         skips = self.decisions.decide(branch, lambda: self._wants_to_skip(before, signal))
         self.before[branch] = signal.detach()
@@ -95,16 +97,16 @@ class _Criterion:
 def install(roles: Roles, config: TeaCacheConfig, schedule: Schedule, clock: Clock) -> Installed:
     """Puts the criterion in front of the blocks of every denoiser."""
 
-    def signal(denoiser: DenoiserRoles, entry: Entry) -> torch.Tensor:
-        reader = signal_reader(denoiser, config.signal)
-        return reader(entry.args, entry.kwargs)
+    def make_signal(denoiser: DenoiserRoles) -> Signal:
+        read = signal_reader(denoiser, config.signal)
+        return lambda entry: read(entry.args, entry.kwargs)
 
     return install_block_skip(
         roles,
         clock,
         config,
         lambda: _Criterion(config, StepDecisions(config, schedule, clock)),
-        signal,
+        make_signal,
     )
 
 
@@ -147,14 +149,12 @@ def fit_coefficients(
 def space(context: SpaceContext) -> Space:
     """Published coefficients where this denoiser has them, fitted ones otherwise."""
     fixed, thresholds = _calibration(context)
-    latest_warmup = max(2, context.workload.steps // 3)
-    warmup = min(3, latest_warmup)
+    n_steps = context.workload.steps
+    warmup = min(3, latest_warmup(n_steps))
     return Space(
         knobs={
             "threshold": Float(0.01, 2.0, log=True, bolder="up"),
-            "warmup": Int(1, latest_warmup, bolder="down"),
-            "max_skips": Int(1, 6, bolder="up"),
-            "reuse": Choice(("residual", "taylor1")),
+            **skip_knobs(n_steps),
         },
         first=tuple(
             {"threshold": threshold, "warmup": warmup, "max_skips": 4, "reuse": "residual"}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sol.forward_arguments import tensors_in, version_of
+from sol.skills.cache.memory import bytes_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class KeptOutput:
 
     @property
     def n_bytes(self) -> int:
-        return sum(tensor.nbytes for tensor in tensors_in(self.value))
+        return bytes_of(tensors_in(self.value))
 
 
 def _versions(value: Any) -> tuple[int, ...]:

@@ -30,11 +30,10 @@ from sol.forward_arguments import SeenTensor, is_match, map_tensors, tensors_in
 from sol.roles import Capability, Roles
 from sol.schedule import Schedule
 from sol.skills.cache.exact.kept_output import KeptOutput
+from sol.skills.cache.memory import MEGABYTE, bytes_of
 from sol.space import Space
 from sol.target import STRICT
 from sol.technique import Evidence, Installed, Phase, Seam, SpaceContext, Technique
-
-_MB = 2**20
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class _Row:
 
     @property
     def n_bytes(self) -> int:
-        return self.output.n_bytes + sum(t.nbytes for t in tensors_in(self.arguments))
+        return self.output.n_bytes + bytes_of(tensors_in(self.arguments))
 
     def is_of(self, arguments: Any) -> bool:
         return is_match(_is_equal, self.arguments, arguments) and self.output.is_intact
@@ -136,7 +135,7 @@ def install(roles: Roles, config: ModulationConfig, schedule: Schedule, clock: C
     if not modules:
         raise NoEffectError("modulation found no module that depends on the timestep alone.")
     undos: list[Callable[[], None]] = []
-    ledger = _Ledger(config.max_mb * _MB)
+    ledger = _Ledger(config.max_mb * MEGABYTE)
     for module in modules:
         _attach(_Table(module, clock, ledger), undos)
 

@@ -22,6 +22,7 @@ from sol.clock import Clock
 from sol.errors import NoEffectError
 from sol.forward_arguments import SeenTensor, argument_reader
 from sol.roles import DenoiserRoles, Roles
+from sol.skills.cache.memory import bytes_of
 from sol.technique import Evidence, Installed
 
 # A pipeline has one text for each guidance branch, or both in one tensor and slices of it. One
@@ -59,7 +60,7 @@ class _Text:
 
     @property
     def n_bytes(self) -> int:
-        return sum(output.nbytes for output in self.outputs if output is not None)
+        return bytes_of(self.outputs)
 
 
 @dataclass

@@ -30,6 +30,7 @@ from sol.roles import Capability, DenoiserRoles, Roles
 from sol.schedule import Schedule
 from sol.skills.cache.guidance.conditional_half import ConditionalHalf
 from sol.skills.cache.guidance.guidance_estimate import CFGReuseConfig, GuidanceEstimate
+from sol.skills.cache.memory import bytes_of
 from sol.skills.cache.steps.step_skip import like_output
 from sol.space import Choice, Int, Space
 from sol.technique import Evidence, Installed, Phase, Seam, SpaceContext, Technique
@@ -70,7 +71,7 @@ class _Batched:
         result = forward(*args, **kwargs)
         self.estimate.observe(*result[0].chunk(2))
         self.counts.computed += 1
-        self.counts.hold(self.name, _n_bytes(self.estimate.difference))
+        self.counts.hold(self.name, bytes_of((self.estimate.difference,)))
         return result
 
     def forget(self) -> None:
@@ -129,7 +130,7 @@ class _TwoCall:
         # A copy: the pipeline may write into its own before the unconditional call.
         self.cond, self.cond_step = result[0].detach().clone(), self.clock.step
         self.output_type = None if isinstance(result, tuple) else type(result)
-        self.counts.hold(self.name, _n_bytes(self.cond) + _n_bytes(self.estimate.difference))
+        self.counts.hold(self.name, bytes_of((self.cond, self.estimate.difference)))
         return result
 
 
@@ -173,10 +174,6 @@ def _at_branch(clock: Clock, branch: Branch, run: Callable[[], Any]) -> Any:
         return run()
     finally:
         clock.branch = before
-
-
-def _n_bytes(tensor: torch.Tensor | None) -> int:
-    return 0 if tensor is None else tensor.nbytes
 
 
 def space(context: SpaceContext) -> Space:

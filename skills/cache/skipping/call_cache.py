@@ -12,7 +12,8 @@ from typing import Protocol
 import torch
 
 from sol.clock import Clock
-from sol.skills.cache.skipping.history import History, bytes_of
+from sol.skills.cache.memory import bytes_of
+from sol.skills.cache.skipping.history import History
 from sol.skills.cache.skipping.reuse import mix_of
 from sol.skills.cache.skipping.skip_settings import ReuseSettings
 from sol.technique import Evidence

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
 
+from sol.skills.cache.memory import MEGABYTE, bytes_of
 from sol.skills.cache.skipping.reuse import Mix, ReuseKind, depth_of, needs_input
-
-_MEGABYTE = 1 << 20
 
 
 @dataclass
@@ -58,7 +56,7 @@ class History:
             self._tracks[branch] = track = _Track()
         self._drop_oldest(track)
         n_tensors = 2 if needs_input(self.kind) and track.last_input is None else 1
-        room = self.max_mb * _MEGABYTE - beside - self._held()
+        room = self.max_mb * MEGABYTE - beside - self._held()
         if n_tensors * bytes_of([y]) > room:
             self._tracks[branch] = _Track()
             self.refused += 1
@@ -92,11 +90,5 @@ class History:
 
     def _held(self) -> int:
         return sum(
-            bytes_of(t for t in (*track.residuals, track.last_input) if t is not None)
-            for track in self._tracks.values()
+            bytes_of((*track.residuals, track.last_input)) for track in self._tracks.values()
         )
-
-
-def bytes_of(tensors: Iterable[torch.Tensor]) -> int:
-    """Their size in memory, without what they share with others."""
-    return sum(tensor.nbytes for tensor in tensors)

@@ -73,22 +73,29 @@ class StepDecisions:
 
     def decide(self, branch: str, wants_to_skip: Callable[[], bool]) -> bool:
         """Whether this call may be skipped; asks `wants_to_skip` where the settings allow it."""
-        key = branch if self.per_branch else ""
-        if self._step.get(key) != self.clock.step:
-            self._step[key] = self.clock.step
-            self._skips[key] = self._is_allowed(key) and wants_to_skip()
-            self._run[key] = self._run.get(key, 0) + 1 if self._skips[key] else 0
-        return self._skips[key]
+        decided = self.find(branch)
+        if decided is not None:
+            return decided
+        key = self._key(branch)
+        skips = self._is_allowed(key) and wants_to_skip()
+        self._step[key] = self.clock.step
+        self._skips[key] = skips
+        self._run[key] = self._run.get(key, 0) + 1 if skips else 0
+        return skips
 
-    def is_open(self, branch: str) -> bool:
-        """Whether this call decides: it is the first of its step, or branches decide apart."""
-        return self._step.get(branch if self.per_branch else "") != self.clock.step
+    def find(self, branch: str) -> bool | None:
+        """What this step has decided for the branch already, or None if this call decides."""
+        key = self._key(branch)
+        return self._skips[key] if self._step.get(key) == self.clock.step else None
 
     def forget(self) -> None:
         """A new video begins."""
         self._step.clear()
         self._skips.clear()
         self._run.clear()
+
+    def _key(self, branch: str) -> str:
+        return branch if self.per_branch else ""
 
     def _is_allowed(self, key: str) -> bool:
         step, n_steps = self.clock.step, self.clock.n_steps

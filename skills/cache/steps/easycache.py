@@ -22,9 +22,11 @@ from sol.schedule import Schedule
 from sol.skills.cache.planning.ridge import fit_stages
 from sol.skills.cache.planning.trajectory import Trajectory
 from sol.skills.cache.skipping.distance import mean_abs
+from sol.skills.cache.skipping.reuse import ReuseKind
 from sol.skills.cache.skipping.skip_settings import SkipSettings, StepDecisions
+from sol.skills.cache.skipping.skip_space import latest_warmup, skip_knobs
 from sol.skills.cache.steps.step_skip import install_step_skip
-from sol.space import Choice, Float, Int, Space
+from sol.space import Float, Space
 from sol.target import STRICT
 from sol.technique import Installed, Phase, Seam, SpaceContext, Technique
 
@@ -67,8 +69,9 @@ class _Criterion:
     error: float = 0.0
 
     def should_skip(self, branch: str, signal: torch.Tensor) -> bool:
-        if not self.decisions.is_open(branch):
-            return self.decisions.decide(branch, lambda: False)
+        decided = self.decisions.find(branch)
+        if decided is not None:
+            return decided
         trace = self.traces.setdefault(branch, _Trace())
         skips = self.decisions.decide(branch, lambda: self._wants_to_skip(trace, signal))
         trace.last_input = signal.detach().clone()
@@ -118,17 +121,16 @@ def install(roles: Roles, config: EasyCacheConfig, schedule: Schedule, clock: Cl
 
 def space(context: SpaceContext) -> Space:
     """Thresholds around the paper's range; the latest warm-up follows the number of steps."""
-    latest_warmup = max(2, context.workload.steps // 3)
-    shared = {"warmup": min(5, latest_warmup), "max_skips": 4}
+    n_steps = context.workload.steps
+    shared = {"warmup": min(5, latest_warmup(n_steps)), "max_skips": 4}
     redundancy = context.diagnosis.redundancy
     table = fit_stages(Trajectory(redundancy), _STAGES) if redundancy is not None else ()
-    kinds = ("residual", "taylor1", "ridge") if table else ("residual", "taylor1")
+    first_order: tuple[ReuseKind, ...] = ("residual", "taylor1")
+    kinds: tuple[ReuseKind, ...] = (*first_order, "ridge") if table else first_order
     return Space(
         knobs={
             "threshold": Float(0.01, 1.0, log=True, bolder="up"),
-            "warmup": Int(2, latest_warmup, bolder="down"),
-            "max_skips": Int(1, 6, bolder="up"),
-            "reuse": Choice(kinds),
+            **skip_knobs(n_steps, least_warmup=2, kinds=kinds),
         },
         first=(
             {"threshold": 0.05, "reuse": "residual", **shared},

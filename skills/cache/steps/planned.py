@@ -31,8 +31,7 @@ from sol.skills.cache.planning.plan import (
 from sol.skills.cache.planning.ridge import fit_schedule
 from sol.skills.cache.planning.trajectory import Trajectory
 from sol.skills.cache.skipping.reuse import ReuseKind
-from sol.skills.cache.skipping.skip_settings import ReuseSettings
-from sol.skills.cache.steps.step_mask import MaskPolicy
+from sol.skills.cache.steps.step_mask import MaskPolicy, StepMaskConfig
 from sol.skills.cache.steps.step_skip import install_step_skip
 from sol.space import Ranked, Space
 from sol.target import STRICT
@@ -58,11 +57,10 @@ _Rival = tuple[tuple[int, ...], ReuseKind]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlannedConfig(ReuseSettings):
-    """Settings.
+class PlannedConfig(StepMaskConfig):
+    """Settings of a mask, and what it was planned for.
 
     Attributes:
-        skip: The steps that are not computed, as a range.
         steps: Steps of the video that it was planned for.
         middle: Noise level at step `steps` // 2: another shift of the noise levels is another
             trajectory. None where the scheduler has no noise levels.
@@ -70,13 +68,8 @@ class PlannedConfig(ReuseSettings):
 
     __pydantic_config__ = STRICT
 
-    skip: str = "none"
     steps: Annotated[int, Field(ge=1)] | None = None
     middle: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        Schedule(steps=self.skip)
 
 
 def install(roles: Roles, config: PlannedConfig, schedule: Schedule, clock: Clock) -> Installed:
