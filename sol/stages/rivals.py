@@ -6,21 +6,15 @@ when it is run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from sol.search.crew import Job
+from sol.search.offering import Config, Rivals
 from sol.search.orchestrator import TRIAL_LIMIT_S
 from sol.stages.request import Session
-
-Config = Mapping[str, Any]
 
 
 def choose_rivals(session: Session, skill: str) -> dict[str, tuple[Config, ...]]:
     """By technique, of each group the config that came closest to the baseline."""
-    groups: Mapping[str, tuple[tuple[Config, ...], ...]] = session.crew.run(
-        Job("rivals", (skill, session.diagnosis), TRIAL_LIMIT_S)
-    )
+    groups: Rivals = session.crew.run(Job("rivals", (skill, session.diagnosis), TRIAL_LIMIT_S))
     return {name: _run(session, skill, name, rivals) for name, rivals in groups.items() if rivals}
 
 

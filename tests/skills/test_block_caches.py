@@ -1,11 +1,14 @@
 """What the block-level caches compute and leave out, counted by hooks of the test's own."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from examples import OTHER_PROMPT, PROMPT, diagnosis_of
-from tiny_models import build_tiny, tiny_workload
+from tiny_models import build_tiny, build_tiny_experts, tiny_workload
 
+from sol.clock import Clock
 from sol.errors import ConfigError, NotApplicableError
 from sol.models.families import describe_roles
 from sol.runtime.applied import install_stack
@@ -62,6 +65,17 @@ def test_dual_block_cache_computes_its_front_and_back_at_every_step(
     seen = calls_by_step(pipeline, blocks, workload, applied)
     every = list(range(8))
     assert seen == [every] * front + [COMPUTED] * (8 - front - back) + [every] * back
+
+
+def test_a_refusal_by_the_second_expert_leaves_the_first_as_it_was():
+    pipeline = build_tiny_experts()
+    roles = describe_roles(pipeline)
+    first, second = roles.denoisers
+    roles = replace(roles, denoisers=(first, replace(second, blocks=second.blocks[:1])))
+    technique = get_technique("first_block")
+    with pytest.raises(ConfigError, match="none of the 1 blocks"):
+        technique.install(roles, technique.config(), Schedule(), Clock())
+    assert list(pipeline.transformer.blocks) == list(first.blocks)
 
 
 def test_a_front_and_back_without_a_middle_are_refused(pipeline):
@@ -234,8 +248,6 @@ def test_first_settings_are_configs_within_the_knobs(pipeline, workload, name):
 
 
 def test_published_coefficients_are_taken_for_exactly_their_denoiser(pipeline, workload):
-    from dataclasses import replace
-
     from sol.models.published import find_teacache
 
     roles = describe_roles(pipeline)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from examples import OTHER_PROMPT, PROMPT
 from tiny_models import build_tiny, tiny_workload
+from watched_videos import computed_steps, interrupt
 
 from sol.diagnosis import Diagnosis
 from sol.errors import ConfigError, ConflictError, NoEffectError, NotApplicableError
@@ -28,24 +29,6 @@ ALWAYS = {"Fn_compute_blocks": 1, "max_warmup_steps": 2, "residual_diff_threshol
 
 def stack(schedule=None, **changes):
     return (StackItem("cache_dit", {**ALWAYS, **changes}, schedule or Schedule()),)
-
-
-def computed_steps(pipeline, block, workload):
-    """The steps at which a block is computed, told by a hook inside it."""
-    step, steps = [0], []
-    hook = block.ff.register_forward_hook(lambda *_: steps.append(step[0]))
-
-    def after(index, _):
-        step[0] = index + 1
-
-    render(pipeline, workload, PROMPT, 0, on_step=after)
-    hook.remove()
-    return steps
-
-
-def interrupt(step, _latents):
-    if step == 4:
-        raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import torch
 from diffusers import FirstBlockCacheConfig, TaylorSeerCacheConfig
 from diffusers.hooks.taylorseer_cache import TaylorSeerCacheHook
 from examples import OTHER_PROMPT, PROMPT, diagnosis_of
+from watched_videos import computed_steps, interrupt
 
 from sol.clock import Clock
 from sol.diagnosis import Diagnosis
@@ -31,24 +32,6 @@ BOLD = {
     "diffusers_taylorseer": {"cache_interval": 3, "disable_cache_before_step": 2},
 }
 NAMES = sorted(BOLD)
-
-
-def computed_steps(pipeline, block, workload):
-    """The steps at which a block is computed: its feed-forward stands inside all the hooks."""
-    step, steps = [0], []
-    hook = block.ff.register_forward_hook(lambda *_: steps.append(step[0]))
-
-    def after(index, _):
-        step[0] = index + 1
-
-    render(pipeline, workload, PROMPT, 0, on_step=after)
-    hook.remove()
-    return steps
-
-
-def interrupt(step, _latents):
-    if step == 4:
-        raise KeyboardInterrupt
 
 
 def after_an_interrupted_video(pipeline, workload):

@@ -5,38 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 from examples import diagnosis_of
-from fakes import FakeWorker
+from sessions import JudgedWorker, session_of
 
-from sol.search.budget import Budget
-from sol.search.crew import Crew
-from sol.search.executors.inline import InlineExecutor
-from sol.search.journal import Journal
 from sol.search.orchestrator import AgentRecord
 from sol.search.records import FrontierPoint, Proposal, Quality, Speed
-from sol.search.worker import MemoryReading, WorkerPlan
 from sol.skills.registry import get_technique
 from sol.space import Space
 from sol.stages.choose import choose_stack
 from sol.stages.judge import find_winner
-from sol.stages.request import Session, TuneRequest
-from sol.target import Target
-from sol.validator.profile import parse_profile
-
-PROFILE = parse_profile(
-    {
-        "schema": "sol.gate/1",
-        "name": "test",
-        "confidence": 0.95,
-        "n_prompts": 2,
-        "n_seeds": 1,
-        "probes": [],
-        "metrics": [{"metric": "psnr", "kind": "floor", "margin": 30.0}],
-    },
-    "test",
-)
 
 
-class PlainWorker(FakeWorker):
+class PlainWorker(JudgedWorker):
     """Every config says how fast it is, its PSNR, and whether the gate will find it good."""
 
     def measure_quality(self, stack: Any, pairs: Any, floor: Any) -> Quality:
@@ -46,40 +25,14 @@ class PlainWorker(FakeWorker):
     def _speed(self, stack: Any) -> float:
         return float(np.prod([item.config["really"] for item in stack]))
 
-    def compare(self, stack: Any, pair: Any, compare: Any) -> Any:
-        frames = np.full((6, 16, 16, 3), 0.2, np.float32)
-        for t in range(6):
-            frames[t, :, 2 * t : 2 * t + 3] = 0.8
-        other = frames if all(item.config["good"] for item in stack) else frames[::-1]
-        return compare(*pair, frames, other.copy()), {}
-
-    def latents_after_undo(self, stack: Any, pair: Any) -> Any:
-        return np.ones(3, np.float32), np.ones(3, np.float32)
-
-    latents_at_identity = latents_after_undo
-
-    def final_latents(self, stack: Any, pairs: Any) -> Any:
-        return np.ones(3, np.float32)
-
-    def measure_memory(self, stack: Any, pair: Any) -> MemoryReading:
-        return MemoryReading(1, 1, 1, 1)
+    def is_good(self, stack: Any) -> bool:
+        return all(item.config["good"] for item in stack)
 
 
 @pytest.fixture
-def session(tmp_path):
-    executor = InlineExecutor(make_worker=PlainWorker)
-    infos = executor.start_workers(WorkerPlan("fake", None, None, {}, tmp_path))
-    request = TuneRequest(
-        "fake", None, None, {}, Budget("t", 1.0, 1, 2, 3, 1, 3), PROFILE, ("cache",), 0, tmp_path
-    )
-    target = Target(infos[0].model, infos[0].hardware, infos[0].workload)
-    timing = Speed(1.0, 0.98, 1.02, 3, (1.0,), (1.0,))
-    with Journal(tmp_path / "journal.jsonl", lambda: 0.0) as journal:
-        yield Session(
-            request, executor, Crew(executor, infos), journal, infos, target,
-            calibration=(("a", 0),), held_out=(("c", 2), ("d", 3)),
-            diagnosis=diagnosis_of((0.1,)), self_timing=timing,
-        )  # fmt: skip
+def session(tmp_path, journal):
+    diagnosis = diagnosis_of((0.1,))
+    return session_of(PlainWorker, journal, tmp_path, diagnosis, stacks=1, n_calibration=1)
 
 
 def point(technique: str, speed: float, psnr: float = 45.0, good: bool = True, really: float = 0):

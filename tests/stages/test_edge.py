@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-import numpy as np
 import pytest
 from examples import DIAGNOSIS
 from fakes import CliffWorker
+from sessions import JudgedWorker, session_of
 
 from sol.integrator.compose import Candidate
-from sol.search.budget import Budget
-from sol.search.crew import Crew
-from sol.search.executors.inline import InlineExecutor
-from sol.search.journal import Journal
 from sol.search.orchestrator import AgentRecord
 from sol.search.records import FrontierPoint, Proposal, Quality, Speed
-from sol.search.worker import MemoryReading, WorkerPlan
 from sol.space import Choice, Float, Ranked, Space
 from sol.stages.choose import choose_stack
 from sol.stages.edge import NO_EDGE, bolder_neighbour, check_edge
 from sol.stages.recipe import make_recipe
 from sol.stages.report import make_report
-from sol.stages.request import Session, TuneRequest
-from sol.target import Target
 from sol.technique import StackItem
-from sol.validator.profile import parse_profile
 from sol.validator.report.model import to_json
 from sol.validator.report.page import render_html
 
@@ -36,23 +27,10 @@ SPACES = {
     "int8_dynamic": Space({"layers": Choice(("all", "feed_forward"))}),
     "text_kv": Space(),
 }
-PROFILE = parse_profile(
-    {
-        "schema": "sol.gate/1",
-        "name": "test",
-        "confidence": 0.95,
-        "n_prompts": 2,
-        "n_seeds": 1,
-        "probes": [],
-        "metrics": [{"metric": "psnr", "kind": "floor", "margin": 30.0}],
-    },
-    "test",
-)
 SAFE, ON_EDGE = 0.2, 0.28
-TIMING = Speed(1.0, 0.98, 1.02, 3, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0))
 
 
-class EdgeWorker(CliffWorker):
+class EdgeWorker(CliffWorker, JudgedWorker):
     """Quality ends at CLIFF; the gate finds nothing wrong with any stack."""
 
     def measure_quality(self, stack: Any, pairs: Any, floor: Any) -> Quality:
@@ -61,38 +39,10 @@ class EdgeWorker(CliffWorker):
         psnr = min(self._psnr(item) for item in stack)
         return Quality(psnr, psnr, 0.9, self._speed(stack), len(pairs))
 
-    def compare(self, stack: Any, pair: Any, compare: Any) -> Any:
-        frames = np.zeros((6, 16, 16, 3), np.float32)
-        for t in range(6):
-            frames[t, :, 2 * t : 2 * t + 3] = 0.8
-        return compare(*pair, frames, frames.copy()), {}
-
-    def latents_after_undo(self, stack: Any, pair: Any) -> Any:
-        return np.ones(3, np.float32), np.ones(3, np.float32)
-
-    latents_at_identity = latents_after_undo
-
-    def final_latents(self, stack: Any, pairs: Any) -> Any:
-        return np.ones(3, np.float32)
-
-    def measure_memory(self, stack: Any, pair: Any) -> MemoryReading:
-        return MemoryReading(1, 1, 1, 1)
-
 
 @pytest.fixture
-def session(tmp_path):
-    executor = InlineExecutor(make_worker=EdgeWorker)
-    infos = executor.start_workers(WorkerPlan("fake", None, None, {}, tmp_path))
-    request = TuneRequest(
-        "fake", None, None, {}, Budget("t", 1.0, 1, 2, 3, 4, 3), PROFILE, ("cache",), 0, tmp_path
-    )
-    target = Target(infos[0].model, infos[0].hardware, infos[0].workload)
-    with Journal(tmp_path / "journal.jsonl", lambda: 0.0) as journal:
-        yield Session(
-            request, executor, Crew(executor, infos), journal, infos, target,
-            calibration=(("a", 0), ("b", 1)), held_out=(("c", 2), ("d", 3)),
-            diagnosis=DIAGNOSIS, self_timing=TIMING,
-        )  # fmt: skip
+def session(tmp_path, journal):
+    return session_of(EdgeWorker, journal, tmp_path, DIAGNOSIS)
 
 
 def point(technique: str, **config: Any) -> FrontierPoint:
@@ -172,12 +122,11 @@ def test_the_next_stack_follows_one_on_the_edge(session):
     assert not fallen.is_eligible
 
 
-def test_what_holds_the_loss_of_a_stack_on_the_edge_is_not_looked_at_again(session, tmp_path):
+def test_what_holds_the_loss_of_a_stack_on_the_edge_is_not_looked_at_again(session, journal_lines):
     points = (point("easycache", threshold=ON_EDGE), point("text_kv"))
     measured, judged = choose_stack(session, record(*points))
-    lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
-    looked_at = [line["stack"] for line in lines if line["agent"] == "edge" and line["fallen"]]
-    assert len(looked_at) == 1
+    looks = [line for line in journal_lines() if line["agent"] == "edge"]
+    assert len([look for look in looks if look["fallen"]]) == 1
     assert [j.measured.candidate.label for j in judged] == ["text_kv"]
     assert any(m.reason.startswith("on the edge") for m in measured)
 

@@ -24,7 +24,7 @@ def show_redundancy(report: RunReport) -> Markup:
 
 def draw_curve(name: str, values: Sequence[float]) -> Markup:
     """A line from the first step to the last, zero at the bottom."""
-    top = max(*values, 1e-12) if len(values) > 1 else max(values[0], 1e-12)
+    top = max(*values, 1e-12)
     width, height = _WIDTH - 2 * _PAD, _HEIGHT - 2 * _PAD
     step = width / max(len(values) - 1, 1)
     points = " ".join(

@@ -20,8 +20,8 @@ import numpy as np
 from sol.skills.cache.planning.trajectory import Trajectory
 from sol.skills.cache.skipping.reuse import ReuseKind
 
-_TWO = 2
-"""Computed steps that a gap is predicted from."""
+_LEAST_WARMUP = 2
+"""A gap is predicted from two computed steps."""
 
 Costs = np.ndarray[tuple[int, int, int], np.dtype[np.float64]]
 
@@ -65,7 +65,7 @@ def cheapest_plans(
         ValueError: No schedule has that many steps.
     """
     n = costs.shape[0]
-    if not _TWO <= warmup <= n_computed <= n or warmup + tail > n_computed:
+    if not _LEAST_WARMUP <= warmup <= n_computed <= n or warmup + tail > n_computed:
         raise ValueError(f"{n_computed} of {n} steps with warm-up {warmup} and tail {tail}")
     allowed = costs.copy()
     # No gap may swallow a step of the tail.

@@ -77,8 +77,10 @@ def mix_of(
     past = positions[-depth_of(kind) :]
     if kind == "residual" or len(past) == 1:
         return Mix((1.0,))
-    second = {"taylor1": 0.0, "taylor2": 1.0}.get(kind, 0.0)
-    if kind == "ridge":
+    second = 0.0
+    if kind == "taylor2":
+        second = 1.0
+    elif kind == "ridge":
         second = table[int(progress * len(table))]
     return Mix(
         tuple(
