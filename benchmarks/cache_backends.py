@@ -1,13 +1,12 @@
-"""Sol's cache recipe against cache-dit and diffusers' FirstBlockCache: same model, gate, process.
+"""Sol's caches against cache-dit and diffusers' FirstBlockCache: same model, gate, process.
 
-    sol tune --model pocket --skills cache
-    python benchmarks/cache_backends.py runs/<id>/recipe.yaml --out benchmarks/results/cache-pocket
+    python benchmarks/cache_backends.py --plans 14 12 11 10 --out benchmarks/results/cache-pocket
 
 Of each library five settings around its defaults are taken, with what its documentation calls
-faster and slower. `--plans` adds plans of Sol's with so many computed steps, made anew from six
-calibration prompts, and `--ours` leaves the libraries out. Every row goes through the gate on its
-held-out pairs, and is timed against the baseline, interleaved, in this process. Writes a JSON file
-and a Markdown table.
+faster and slower. Of Sol, plans with so many computed steps, made from six calibration prompts as
+`sol tune` makes them, and the stack of a recipe with `--recipe`. Every row goes through the gate
+on its held-out pairs, and is timed against the baseline, interleaved, in this process. Writes a
+JSON file and a Markdown table.
 """
 
 from __future__ import annotations
@@ -96,27 +95,30 @@ RIVALS = (
 def main() -> None:
     """Measures and writes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--model", default="pocket")
+    parser.add_argument("--recipe", type=Path, help="Of this model: its stack is one more row.")
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--plans", type=int, nargs="*", default=[], help="Computed steps.")
-    parser.add_argument("--ours", action="store_true", help="Without the libraries.")
     parser.add_argument("--out", type=Path, required=True, help="Without a suffix.")
     args = parser.parse_args()
-    recipe = load_recipe(args.recipe)
-    ours = Entrant("Sol", _label(stack_of(recipe)), stack_of(recipe))
-    model = recipe.target.model.id
+    found = _of_recipe(args.recipe) if args.recipe else []
     with tempfile.TemporaryDirectory() as folder, closing(InlineExecutor()) as executor:
-        infos = executor.start_workers(WorkerPlan(model, "cpu", None, {}, Path(folder)))
+        infos = executor.start_workers(WorkerPlan(args.model, "cpu", None, {}, Path(folder)))
         crew = Crew(executor, infos)
-        profile = load_profile(default_gate(model))
+        profile = load_profile(default_gate(args.model))
         pairs = held_out_pairs(profile, infos[0].prompts)
         plans = _make_plans(crew, infos[0], args.plans) if args.plans else []
         rows = []
-        for entrant in (ours, *plans, *(() if args.ours else RIVALS)):
+        for entrant in (*found, *plans, *RIVALS):
             gate = run_gate(crew, entrant.stack, profile, pairs)
             rows.append(_row(entrant, gate, _time(crew, entrant.stack, pairs[0], args.pairs)))
             print(_markdown_row(rows[-1]), flush=True)
-    _write(args.out, model, infos[0].hardware.name, rows)
+    _write(args.out, args.model, infos[0].hardware.name, rows)
+
+
+def _of_recipe(path: Path) -> list[Entrant]:
+    stack = stack_of(load_recipe(path))
+    return [Entrant("Sol", _label(stack), stack)]
 
 
 def _make_plans(crew: Crew, info: WorkerInfo, sizes: Sequence[int]) -> list[Entrant]:
