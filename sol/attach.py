@@ -7,7 +7,8 @@ own (offloading, layerwise casting) form one chain.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from diffusers.hooks import HookRegistry, ModelHook
@@ -97,6 +98,16 @@ def undo_all(undos: list[Callable[[], None]]) -> None:
     """Undoes in reverse order and empties the list."""
     while undos:
         undos.pop()()
+
+
+@contextmanager
+def undo_on_error(undos: list[Callable[[], None]]) -> Iterator[None]:
+    """Undoes what has been collected by then if the block ends in an error."""
+    try:
+        yield
+    except BaseException:
+        undo_all(undos)
+        raise
 
 
 def replace_child(parent: nn.Module, name: str, child: nn.Module) -> Callable[[], None]:

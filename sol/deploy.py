@@ -53,19 +53,17 @@ def apply(
         ConflictError: The stack's techniques exclude one another.
         SolError: See `install_stack`.
     """
+    clock = Clock()
     if isinstance(recipe, Recipe):
         check_target(pipeline, recipe, allow_other_hardware)
-        stack = stack_of(recipe)
+        stack, n_steps = stack_of(recipe), recipe.target.workload.steps
+        # Before the techniques look at the video: this is the error that names the recipe.
+        clock.on_video(lambda: _check_steps(n_steps, clock.n_steps))
     else:
         stack = parse_stack(recipe)
     conflict = find_conflict([(get_technique(item.technique), item) for item in stack])
     if conflict:
         raise ConflictError(f"These techniques cannot run together: {conflict}. Remove one.")
-    clock = Clock()
-    if isinstance(recipe, Recipe):
-        # Before the techniques look at the video: this is the error that names the recipe.
-        n_steps = recipe.target.workload.steps
-        clock.on_video(lambda: _check_steps(n_steps, clock.n_steps))
     return install_stack(pipeline, stack, clock)
 
 

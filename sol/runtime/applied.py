@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from sol.attach import undo_all
+from sol.attach import undo_all, undo_on_error
 from sol.clock import Clock
 from sol.errors import ConflictError, NoEffectError
 from sol.models.families import describe_roles
@@ -96,7 +96,7 @@ def install_stack(pipeline: Any, stack: Stack, clock: Clock | None = None) -> Ap
     clock = Clock() if clock is None else clock
     undos: list[Callable[[], None]] = []
     installed: dict[str, Installed] = {}
-    try:
+    with undo_on_error(undos):
         undos.append(_mark(pipeline))
         undos.append(start_ticking(pipeline, tuple(d.module for d in roles.denoisers), clock))
         for technique, config, item in plan:
@@ -104,9 +104,6 @@ def install_stack(pipeline: Any, stack: Stack, clock: Clock | None = None) -> Ap
             roles = describe_roles(pipeline)
             installed[technique.name] = technique.install(roles, config, item.schedule, clock)
             undos.append(installed[technique.name].undo)
-    except BaseException:
-        undo_all(undos)
-        raise
     return Applied(stack, clock, installed, undos)
 
 

@@ -82,4 +82,4 @@ def session_of(
         held_out=(("c", 2), ("d", 3)),
         diagnosis=diagnosis,
         self_timing=NOISE,
-    )  # fmt: skip
+    )

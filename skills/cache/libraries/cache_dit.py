@@ -21,7 +21,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from torch import nn
 
-from sol.attach import find_place, undo_all
+from sol.attach import find_place, undo_all, undo_on_error
 from sol.clock import Clock
 from sol.errors import ConfigError, ConflictError
 from sol.roles import Capability, DenoiserRoles, Roles
@@ -76,13 +76,10 @@ def install(roles: Roles, config: CacheDitConfig, schedule: Schedule, clock: Clo
     is_two_call = roles.guidance == "two_call"
     undos: list[Callable[[], None]] = []
     works: list[Work] = []
-    try:
+    with undo_on_error(undos):
         for denoiser in roles.denoisers:
             gate = StepGate(clock, schedule)
             works.append(_attach(denoiser, config, is_two_call, gate, undos))
-    except BaseException:
-        undo_all(undos)
-        raise
     return Installed(lambda: undo_all(undos), lambda: evidence_of(works, "blocks"))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from diffusers.hooks import HookRegistry
 from torch import nn
 
-from sol.attach import undo_all
+from sol.attach import undo_all, undo_on_error
 from sol.clock import Clock
 from sol.errors import ConflictError, NoEffectError
 from sol.roles import DenoiserRoles, Roles
@@ -65,13 +65,10 @@ def install_diffusers_cache(
     """
     undos: list[Callable[[], None]] = []
     works: list[Work] = []
-    try:
+    with undo_on_error(undos):
         for denoiser in roles.denoisers:
             plan = make_plan(denoiser)
             works.append(_attach(denoiser.module, clock, name, plan, undos))
-    except BaseException:
-        undo_all(undos)
-        raise
     return Installed(lambda: undo_all(undos), lambda: evidence_of(works, unit))
 
 
