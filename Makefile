@@ -15,13 +15,18 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(CONSTRAINED) -e '.[tune,train,test]'
 	touch $@
 
+# The browser tests drive Debian's own browser.
+CHROMIUM := /usr/bin/chromium
+$(CHROMIUM):
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium
+
 tune: $(INSTALLED)
 	$(BIN)/sol tune --model pocket --budget quick
 
-test: $(INSTALLED)
+test: $(INSTALLED) | $(CHROMIUM)
 	$(BIN)/pytest
 
-test-slow: $(INSTALLED)
+test-slow: $(INSTALLED) | $(CHROMIUM)
 	$(BIN)/pytest -m slow
 
 check: $(INSTALLED)

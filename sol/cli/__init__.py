@@ -1,0 +1,27 @@
+"""The `sol` command.
+
+Results go to stdout, progress to stderr. Exit codes: 0 done, 1 rejected, 2 a problem the user
+can fix, 3 nothing accepted, 130 interrupted. Each module registers its commands; heavy imports
+are inside them: `sol --help` should not wait for torch.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import Any, NoReturn
+
+from sol.cli import about, tune, use, validate
+from sol.cli.app import app
+
+__all__ = ["about", "app", "main", "tune", "use", "validate"]
+
+
+def main() -> None:
+    """Entry point of the `sol` command."""
+    # A scheduler ends a job with SIGTERM: the same orderly end as Ctrl-C.
+    signal.signal(signal.SIGTERM, _interrupt)
+    app()
+
+
+def _interrupt(signum: int, frame: Any) -> NoReturn:
+    raise KeyboardInterrupt

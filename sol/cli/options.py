@@ -1,0 +1,49 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+ModelName = Annotated[str, typer.Option("--model", "-m", help="Short name, folder, or Hub id.")]
+OtherModel = Annotated[
+    str | None, typer.Option("--model", "-m", help="Where the recipe's model is, if elsewhere.")
+]
+RecipePath = Annotated[Path, typer.Argument(help="A recipe file.")]
+AnyHardware = Annotated[
+    bool, typer.Option("--any-hardware", help="Use a recipe that was measured on another machine.")
+]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA if there is one.")]
+DtypeName = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
+ExecutorName = Annotated[str, typer.Option("--executor", help="auto, ray or inline.")]
+Workers = Annotated[int | None, typer.Option(help="Measuring workers; by default one per device.")]
+RayAddress = Annotated[str | None, typer.Option(help="Join this Ray cluster.")]
+GateName = Annotated[
+    str | None,
+    typer.Option("--gate", help="A gate profile, by name or file; by default the model's."),
+]
+Height = Annotated[int | None, typer.Option(help="Pixels; by default the model's.")]
+Width = Annotated[int | None, typer.Option(help="Pixels; by default the model's.")]
+Frames = Annotated[int | None, typer.Option(help="Frames; by default the model's.")]
+Steps = Annotated[int | None, typer.Option(help="Denoising steps; by default the model's.")]
+Guidance = Annotated[float | None, typer.Option(help="Guidance scale; by default the model's.")]
+
+
+def workload_overrides(
+    height: int | None,
+    width: int | None,
+    frames: int | None,
+    steps: int | None,
+    guidance: float | None,
+) -> dict[str, Any]:
+    """Workload fields by their names; None where the option was left out."""
+    return {
+        "height": height,
+        "width": width,
+        "num_frames": frames,
+        "steps": steps,
+        "guidance_scale": guidance,
+    }
