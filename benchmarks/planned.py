@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sol.models.prompts import calibration_prompts, held_out_prompts
+from sol.models.prompts import calibration_prompts, screening_prompts
 from sol.schedule import format_range, parse_range
 from sol.search.worker import MeasuringWorker, Pair, WorkerPlan
 from sol.skills.cache.planning.plan import skipped_of, uniform_plan
@@ -39,7 +39,8 @@ def main() -> None:
         worker = MeasuringWorker(WorkerPlan(args.model, "cpu", None, {}, Path(folder)))
         info = worker.describe()
         calibration = _pairs(calibration_prompts(info.prompts, args.calibration), 0)
-        held_out = _pairs(held_out_prompts(info.prompts, args.prompts), _HELD_OUT_SEED)
+        screening = screening_prompts(info.prompts, args.prompts)
+        held_out = _pairs([prompt.text for prompt in screening], _HELD_OUT_SEED)
         rows = _compare(worker, info.workload.steps, calibration, held_out)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     result = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from sol.commands.recipe_target import check_worker, plan_for
 from sol.deploy import stack_of
-from sol.models.prompts import held_out_prompts
+from sol.models.prompts import screening_prompts
 from sol.recipe import Measured, Recipe
 from sol.search.worker import MeasuringWorker
 from sol.stages.recipe import measured_ratio, measured_seconds
@@ -53,7 +53,7 @@ def bench(
         worker = MeasuringWorker(plan_for(recipe, model, Path(folder)))
         info = worker.describe()
         check_worker(recipe, info, allow_other_hardware)
-        pair = (held_out_prompts(info.prompts, 1)[0], _SEED)
+        pair = (screening_prompts(info.prompts, 1)[0].text, _SEED)
         speed = worker.measure_speed(stack_of(recipe), pair, n_pairs)
     device = info.hardware.name
     return BenchResult(
