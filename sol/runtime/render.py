@@ -40,19 +40,48 @@ def render(
     """
     last: list[torch.Tensor] = []
 
-    def after_step(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        last[:] = [tensors["latents"]]
+    def after_step(step: int, latents: torch.Tensor) -> torch.Tensor:
+        last[:] = [latents]
         if on_step is not None:
-            on_step(step, tensors["latents"])
-        return tensors
+            on_step(step, latents)
+        return latents
 
-    with torch.no_grad():
-        result = pipeline(
-            prompt=prompt,
-            generator=torch.Generator("cpu").manual_seed(seed),
-            output_type="np",
-            callback_on_step_end=after_step,
-            **get_family(pipeline).call_arguments(workload),
-        )
+    result = _call(pipeline, workload, prompt, seed, "np", after_step)
     frames = np.asarray(result.frames[0], dtype=np.float32)
     return Rendering(frames, last[0].float().cpu().numpy())
+
+
+def denoise(
+    pipeline: Any,
+    workload: Workload,
+    prompt: str,
+    seed: int,
+    replace_latents: Callable[[int, torch.Tensor], torch.Tensor] = lambda _, latents: latents,
+) -> None:
+    """The steps of `render` without the decoding.
+
+    Args:
+        replace_latents: (index of a step, latents after it) -> the latents to go on with.
+    """
+    _call(pipeline, workload, prompt, seed, "latent", replace_latents)
+
+
+def _call(
+    pipeline: Any,
+    workload: Workload,
+    prompt: str,
+    seed: int,
+    output_type: str,
+    after_step: Callable[[int, torch.Tensor], torch.Tensor],
+) -> Any:
+    def callback(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        return {**tensors, "latents": after_step(step, tensors["latents"])}
+
+    with torch.no_grad():
+        return pipeline(
+            prompt=prompt,
+            generator=torch.Generator("cpu").manual_seed(seed),
+            output_type=output_type,
+            callback_on_step_end=callback,
+            **get_family(pipeline).call_arguments(workload),
+        )

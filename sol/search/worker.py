@@ -6,7 +6,6 @@ a Ray actor on another machine.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,20 +16,29 @@ import numpy as np
 import torch
 
 from sol.diagnosis import Diagnosis
-from sol.errors import SolError
 from sol.measure.diagnosis import diagnose
-from sol.measure.fidelity import psnr, relative_l2, ssim
+from sol.measure.fidelity import psnr, ssim
+from sol.measure.guidance import EffectiveGuidance, Unmeasurable
 from sol.measure.hardware import device_key, probe, versions
 from sol.measure.memory import cuda_peak_bytes, weights_bytes
 from sol.measure.timing import time_pairs
 from sol.models.families import describe_roles
 from sol.models.loading import load_model
-from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline
 from sol.runtime.fingerprint import fingerprint_pipeline
-from sol.runtime.render import Rendering, render
-from sol.search.baseline import BaselineRun, BaselineStore
+from sol.runtime.render import render
+from sol.search.arms import Arms, require_finite
+from sol.search.arms import Pair as Pair
+from sol.search.baseline import BaselineStore
 from sol.search.clone_slot import CloneSlot
+from sol.search.effective_guidance import compare_guidance
+from sol.search.latent_probes import (
+    Latents,
+    latents_after_undo,
+    latents_at_identity,
+    latents_of_last,
+    mean_latent_error,
+)
 from sol.search.memory_probe import measure_process_peak
 from sol.search.offering import Rivals, find_offers, find_rivals
 from sol.search.recording import record_videos
@@ -39,8 +47,8 @@ from sol.target import Workload
 from sol.technique import SpaceContext, Stack, StackItem
 
 T = TypeVar("T")
-Pair = tuple[str, int]
-"""Prompt and seed."""
+Counts = dict[str, dict[str, int]]
+"""What each technique counted."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +94,14 @@ class MeasuringWorker:
         self._loaded = loaded
         self._pipeline = loaded.pipeline
         self._workload: Workload = loaded.workload.with_overrides(plan.overrides)
-        self._store = BaselineStore(plan.folder)
         self._pristine = fingerprint_pipeline(self._pipeline)
-        self._device = str(self._pipeline.device.type)
-        self._slot = CloneSlot(self._pipeline)
+        self._arms = Arms(
+            self._pipeline,
+            self._workload,
+            BaselineStore(plan.folder),
+            CloneSlot(self._pipeline),
+        )
+        self._device = self._arms.device
 
     def describe(self) -> WorkerInfo:
         """What was loaded, and where."""
@@ -116,7 +128,7 @@ class MeasuringWorker:
             describe_roles(clone),
             [clone.text_encoder],
             clone.vae,
-            self._synchronize,
+            self._arms.synchronize,
             time.perf_counter,
         )
         return replace(diagnosis, redundancy=record_videos(clone, self._workload, pairs))
@@ -142,23 +154,15 @@ class MeasuringWorker:
         Geometric: one prompt on which a small difference decides everything must not outweigh
         all others.
         """
-        return tuple(self._latent_error(StackItem(technique, config), pairs) for config in configs)
-
-    def _latent_error(self, item: StackItem, pairs: Sequence[Pair]) -> float:
-        _, clone = self._slot.prepare((item,))
-        errors = []
-        for pair in pairs:
-            reference = self._baseline(*pair).rendering.latents
-            latents = self._render(clone, *pair).latents
-            errors.append(relative_l2(torch.from_numpy(reference), torch.from_numpy(latents)))
-        return math.exp(float(np.mean([math.log(max(error, 1e-12)) for error in errors])))
+        stacks = [(StackItem(technique, config),) for config in configs]
+        return tuple(mean_latent_error(self._arms, stack, pairs) for stack in stacks)
 
     def _context(self, diagnosis: Diagnosis) -> SpaceContext:
         return SpaceContext(describe_roles(self._pipeline), self._workload, diagnosis)
 
     def make_baseline(self, pairs: Sequence[Pair]) -> tuple[float, ...]:
         """Renders and keeps what is not kept yet; seconds of each pair."""
-        return tuple(self._baseline(prompt, seed).seconds for prompt, seed in pairs)
+        return tuple(self._arms.baseline(pair).seconds for pair in pairs)
 
     def measure_quality(self, stack: Stack, pairs: Sequence[Pair], floor: QualityFloor) -> Quality:
         """Renders the pairs and compares them with the baseline; a video below the floor ends it.
@@ -167,18 +171,18 @@ class MeasuringWorker:
             NoEffectError: A technique did not engage on the first pair.
             SolError: A rendering is not finite.
         """
-        applied, clone = self._slot.prepare(stack)
+        applied, clone = self._arms.slot.prepare(stack)
         psnrs: list[float] = []
         ssims: list[float] = []
         ratios: list[float] = []
         for index, (prompt, seed) in enumerate(pairs):
-            baseline = self._baseline(prompt, seed)
+            baseline = self._arms.baseline((prompt, seed))
             start = time.perf_counter()
-            rendering = self._render(clone, prompt, seed)
+            rendering = self._arms.render(clone, (prompt, seed))
             seconds = time.perf_counter() - start
             if index == 0:
                 applied.require_engaged()
-            _require_finite(rendering)
+            require_finite(rendering)
             psnrs.append(psnr(baseline.rendering.frames, rendering.frames))
             ssims.append(ssim(baseline.rendering.frames, rendering.frames))
             ratios.append(baseline.seconds / seconds)
@@ -200,13 +204,13 @@ class MeasuringWorker:
         Raises:
             NoEffectError: A technique did not engage.
         """
-        applied, clone = self._slot.prepare(stack)
+        applied, clone = self._arms.slot.prepare(stack)
         timing = time_pairs(
             lambda: render(self._pipeline, self._workload, *pair),
             lambda: render(clone, self._workload, *pair),
             n_pairs=n_pairs,
             warmup=1,
-            synchronize=self._synchronize,
+            synchronize=self._arms.synchronize,
             clock=time.perf_counter,
             device=self._device,
         )
@@ -224,8 +228,8 @@ class MeasuringWorker:
 
     def measure_memory(self, stack: Stack, pair: Pair) -> MemoryReading:
         """Bytes of both arms: on a GPU the allocator's peak, on a CPU that of a fresh process."""
-        _, clone = self._slot.prepare(stack)
-        self._render(clone, *pair)
+        _, clone = self._arms.slot.prepare(stack)
+        self._arms.render(clone, pair)
         return MemoryReading(
             baseline_weights=weights_bytes(_modules(self._pipeline)),
             accelerated_weights=weights_bytes(_modules(clone)),
@@ -237,80 +241,76 @@ class MeasuringWorker:
         if self._device == "cpu":
             plan = self._plan
             return measure_process_peak(plan.model, self._workload, stack, pair, plan.threads)
-        return cuda_peak_bytes(lambda: self._render(pipeline, *pair), self._device)
+        return cuda_peak_bytes(lambda: self._arms.render(pipeline, pair), self._device)
 
     def compare(
         self, stack: Stack, pair: Pair, compare: Callable[[str, int, Any, Any], T]
-    ) -> tuple[T, dict[str, dict[str, int]]]:
+    ) -> tuple[T, Counts]:
         """compare(prompt, seed, baseline frames, accelerated frames) and what was counted."""
-        applied, clone = self._slot.prepare(stack)
-        baseline = self._baseline(*pair)
-        rendering = self._render(clone, *pair)
+        applied, clone = self._arms.slot.prepare(stack)
+        baseline = self._arms.baseline(pair)
+        rendering = self._arms.render(clone, pair)
         applied.require_engaged()
         self._require_pristine()
         counts = {name: dict(e.counts) for name, e in applied.evidence().items()}
         return compare(*pair, baseline.rendering.frames, rendering.frames), counts
 
-    def final_latents(
-        self, stack: Stack, pairs: Sequence[Pair]
-    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def render_with(
+        self,
+        overrides: Mapping[str, Any],
+        pair: Pair,
+        compare: Callable[[str, int, Any, Any], T],
+    ) -> tuple[T, Counts]:
+        """`compare`, with the pristine pipeline called in another way as the accelerated arm.
+
+        Args:
+            overrides: Workload fields; what differs from the baseline's.
+        """
+        baseline = self._arms.baseline(pair)
+        workload = self._workload.with_overrides(overrides)
+        rendering = self._arms.render(self._pipeline, pair, workload)
+        self._require_pristine()
+        return compare(*pair, baseline.rendering.frames, rendering.frames), {}
+
+    def effective_guidance(self, stack: Stack, pair: Pair) -> EffectiveGuidance | Unmeasurable:
+        """The guidance scale that the stack's run of a pair amounts to.
+
+        Raises:
+            NoEffectError: A technique did not engage.
+            GuidanceError: The stack's run does not take the baseline's steps, or is not finite.
+        """
+        applied, clone = self._arms.slot.prepare(stack)
+        workload = self._workload
+        guidance = compare_guidance(self._pipeline, workload, clone, workload, pair)
+        applied.require_engaged()
+        self._require_pristine()
+        return guidance
+
+    def effective_guidance_with(
+        self, overrides: Mapping[str, Any], pair: Pair
+    ) -> EffectiveGuidance | Unmeasurable:
+        """The guidance scale to which calling the pristine pipeline in another way amounts."""
+        changed = self._workload.with_overrides(overrides)
+        clone = clone_pipeline(self._pipeline)
+        return compare_guidance(self._pipeline, self._workload, clone, changed, pair)
+
+    def final_latents(self, stack: Stack, pairs: Sequence[Pair]) -> Latents:
         """Latents of the last pair after making all of them in order on a fresh clone."""
-        self._slot.drop()
-        _, clone = self._slot.prepare(stack)
-        for pair in pairs:
-            rendering = self._render(clone, *pair)
-        return rendering.latents
+        return latents_of_last(self._arms, stack, pairs)
 
-    def latents_after_undo(
-        self, stack: Stack, pair: Pair
-    ) -> tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.float32]]]:
+    def latents_after_undo(self, stack: Stack, pair: Pair) -> tuple[Latents, Latents]:
         """Latents of the baseline, and of a clone on which the stack was used and undone."""
-        self._slot.drop()
-        clone = clone_pipeline(self._pipeline)
-        with install_stack(clone, stack):
-            self._render(clone, *pair)
-        undone = self._render(clone, *pair)
-        return self._baseline(*pair).rendering.latents, undone.latents
+        undone = latents_after_undo(self._arms, stack, pair)
+        return self._arms.baseline(pair).rendering.latents, undone
 
-    def latents_at_identity(
-        self, stack: Stack, pair: Pair
-    ) -> tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.float32]]]:
+    def latents_at_identity(self, stack: Stack, pair: Pair) -> tuple[Latents, Latents]:
         """Latents of the baseline, and with every member at its identity setting."""
-        self._slot.drop()
-        clone = clone_pipeline(self._pipeline)
-        applied = install_stack(clone, stack)
-        at_identity = self._render(clone, *pair)
-        applied.undo()
-        return self._baseline(*pair).rendering.latents, at_identity.latents
-
-    def _baseline(self, prompt: str, seed: int) -> BaselineRun:
-        kept = self._store.find(prompt, seed)
-        if kept is not None:
-            return kept
-        start = time.perf_counter()
-        rendering = self._render(self._pipeline, prompt, seed)
-        _require_finite(rendering)
-        run = BaselineRun(rendering, time.perf_counter() - start)
-        self._store.keep(prompt, seed, run)
-        return run
-
-    def _render(self, pipeline: Any, prompt: str, seed: int) -> Rendering:
-        rendering = render(pipeline, self._workload, prompt, seed)
-        self._synchronize()
-        return rendering
+        at_identity = latents_at_identity(self._arms, stack, pair)
+        return self._arms.baseline(pair).rendering.latents, at_identity
 
     def _require_pristine(self) -> None:
         if fingerprint_pipeline(self._pipeline) != self._pristine:
             raise ContaminatedWorkerError("The pristine pipeline was changed by a trial.")
-
-    def _synchronize(self) -> None:
-        if self._device == "cuda":
-            torch.cuda.synchronize()
-
-
-def _require_finite(rendering: Rendering) -> None:
-    if not np.isfinite(rendering.latents).all() or not np.isfinite(rendering.frames).all():
-        raise SolError("The video has values that are not finite.")
 
 
 def _modules(pipeline: Any) -> list[torch.nn.Module]:

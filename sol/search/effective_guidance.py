@@ -1,0 +1,57 @@
+"""Effective guidance of one prompt and seed: the run, then the pristine pipeline along it."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from typing import Any
+
+from sol.clock import Clock
+from sol.measure.guidance import (
+    EffectiveGuidance,
+    Unmeasurable,
+    measure_effective_guidance,
+    record_steps,
+)
+from sol.models.families import describe_roles
+from sol.runtime.clone import clone_pipeline
+from sol.runtime.render import denoise
+from sol.runtime.ticker import start_ticking
+from sol.target import Workload
+
+
+def compare_guidance(
+    pristine: Any, workload: Workload, run: Any, run_workload: Workload, pair: tuple[str, int]
+) -> EffectiveGuidance | Unmeasurable:
+    """Two denoisings without decoding.
+
+    Args:
+        pristine: The unmodified pipeline; its clone is run.
+        workload: How the baseline is made.
+        run: The pipeline whose guidance is in question.
+        run_workload: How it is called.
+
+    Raises:
+        GuidanceError: The run does not take the steps of the pristine pipeline.
+    """
+    steps = record_steps(functools.partial(denoise, run, run_workload, *pair), run.scheduler)
+    teacher, clock = clone_pipeline(pristine), Clock()
+    denoisers = tuple(denoiser.module for denoiser in describe_roles(teacher).denoisers)
+    stop = start_ticking(teacher, denoisers, clock)
+    # The run's steps, guided as the baseline is.
+    taught = replace(
+        run_workload,
+        guidance_scale=workload.guidance_scale,
+        negative_prompt=workload.negative_prompt,
+    )
+    try:
+        return measure_effective_guidance(
+            steps,
+            functools.partial(denoise, teacher, taught, *pair),
+            teacher.scheduler,
+            denoisers,
+            clock,
+            workload.guidance_scale,
+        )
+    finally:
+        stop()
