@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from sol.errors import RecipeError
+from sol.errors import ConfigError, RecipeError
 from sol.schedule import Schedule
 from sol.target import STRICT, Target, digest_of
 from sol.validation import explain, validate_plain
@@ -106,14 +106,62 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class Share:
+    """A share of `n` answers with the ends of its exact 95% interval, all in [0, 1]."""
+
+    __pydantic_config__ = STRICT
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class BlindReview:
+    """What a reviewer saw who did not know which video was which.
+
+    Attributes:
+        prefers_accelerated: Share of the accelerated videos among the pairs that were decided;
+            None where "no difference" was said of every pair.
+        could_tell_apart: None where the answers were too few to show it.
+    """
+
+    __pydantic_config__ = STRICT
+
+    n_pairs: int
+    n_no_difference: int
+    prefers_accelerated: Share | None
+    could_tell_apart: bool | None
+
+
+@dataclass(frozen=True)
 class Approval:
-    """What a human reviewer said. Not part of the digest."""
+    """What a human reviewer said. Not part of the digest.
+
+    Attributes:
+        when: ISO 8601, UTC.
+        report: SHA-256 of the report that the reviewer had; None where there was none.
+        review: The blind review before the verdict, where there was one.
+
+    Raises:
+        ConfigError: A verdict without a name.
+    """
 
     __pydantic_config__ = STRICT
 
     status: Literal["unreviewed", "approved", "rejected"] = "unreviewed"
     reviewer: str | None = None
     note: str | None = None
+    when: str | None = None
+    report: str | None = None
+    review: BlindReview | None = None
+
+    def __post_init__(self) -> None:
+        if self.status != "unreviewed" and not (self.reviewer or "").strip():
+            raise ConfigError(
+                f"status is {self.status!r} and reviewer is {self.reviewer!r}: name who said so"
+            )
 
 
 @dataclass(frozen=True)
