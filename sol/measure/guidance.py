@@ -23,9 +23,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from sol.attach import wrap_method
 from sol.clock import Clock
 from sol.errors import SolError
+from sol.measure.guided_steps import GuidedStep, watch_steps
 
 _LEAST_TOLERANCE = 1e-4
 _ROUNDINGS = 4
@@ -68,30 +68,6 @@ class Unmeasurable:
     reason: str
 
 
-@dataclass(frozen=True)
-class GuidedStep:
-    """What a pipeline gave to its scheduler in one step."""
-
-    sample: torch.Tensor
-    output: torch.Tensor
-    timestep: float
-
-
-def record_steps(run: Callable[[], object], scheduler: Any) -> tuple[GuidedStep, ...]:
-    """Every step of one video.
-
-    Args:
-        run: Makes the video with the pipeline of `scheduler`.
-    """
-    steps: list[GuidedStep] = []
-    undo = _watch_scheduler(scheduler, steps.append)
-    try:
-        run()
-    finally:
-        undo()
-    return tuple(steps)
-
-
 def measure_effective_guidance(
     steps: Sequence[GuidedStep],
     teach: Teach,
@@ -103,7 +79,7 @@ def measure_effective_guidance(
     """Runs the unmodified pipeline along the latents of `steps` and compares step by step.
 
     Args:
-        steps: The accelerated run's, by `record_steps`.
+        steps: The accelerated run's, by `sol.measure.guided_steps.record_steps`.
         teach: Makes the same prompt and seed with the unmodified pipeline.
         scheduler: The unmodified pipeline's.
         denoisers: The unmodified pipeline's.
@@ -120,22 +96,9 @@ def measure_effective_guidance(
         for denoiser in denoisers:
             hook = denoiser.register_forward_hook(comparison.note_branch)
             stack.callback(hook.remove)
-        stack.callback(_watch_scheduler(scheduler, comparison.add))
+        stack.callback(watch_steps(scheduler, comparison.add))
         teach(comparison.next_latents)
     return comparison.result()
-
-
-def _watch_scheduler(scheduler: Any, note: Callable[[GuidedStep], None]) -> Callable[[], None]:
-    """Every diffusers pipeline gives `scheduler.step` the guided prediction and the latents."""
-
-    def read(model_output: torch.Tensor, timestep: Any, sample: torch.Tensor, **_: Any) -> None:
-        note(GuidedStep(sample.detach().clone(), model_output.detach().clone(), float(timestep)))
-
-    def step(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        read(*args, **kwargs)
-        return original(*args, **kwargs)
-
-    return wrap_method(scheduler, "step", step)
 
 
 @dataclass

@@ -7,12 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from sol.clock import Clock
-from sol.measure.guidance import (
-    EffectiveGuidance,
-    Unmeasurable,
-    measure_effective_guidance,
-    record_steps,
-)
+from sol.measure.guidance import EffectiveGuidance, Unmeasurable, measure_effective_guidance
+from sol.measure.guided_steps import record_steps
 from sol.models.families import describe_roles
 from sol.runtime.clone import clone_pipeline
 from sol.runtime.render import denoise
@@ -21,7 +17,12 @@ from sol.target import Workload
 
 
 def compare_guidance(
-    pristine: Any, workload: Workload, run: Any, run_workload: Workload, pair: tuple[str, int]
+    pristine: Any,
+    workload: Workload,
+    run: Any,
+    run_workload: Workload,
+    pair: tuple[str, int],
+    run_prompt: str | None = None,
 ) -> EffectiveGuidance | Unmeasurable:
     """Two denoisings without decoding.
 
@@ -30,11 +31,17 @@ def compare_guidance(
         workload: How the baseline is made.
         run: The pipeline whose guidance is in question.
         run_workload: How it is called.
+        pair: Prompt and seed.
+        run_prompt: What the run is made with instead of the pair's prompt.
 
     Raises:
         GuidanceError: The run does not take the steps of the pristine pipeline.
     """
-    steps = record_steps(functools.partial(denoise, run, run_workload, *pair), run.scheduler)
+    prompt, seed = pair
+    run_prompt = prompt if run_prompt is None else run_prompt
+    steps = record_steps(
+        functools.partial(denoise, run, run_workload, run_prompt, seed), run.scheduler
+    )
     teacher, clock = clone_pipeline(pristine), Clock()
     denoisers = tuple(denoiser.module for denoiser in describe_roles(teacher).denoisers)
     stop = start_ticking(teacher, denoisers, clock)
