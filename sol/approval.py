@@ -18,20 +18,25 @@ class ApprovalError(SolError):
     """A verdict that cannot be recorded, with the remedy."""
 
 
-def write_approval(path: Path, approval: Approval, again: bool = False) -> Recipe:
-    """Puts a verdict into a recipe; the file is the old one or the new one, never a part.
+def decide(path: Path, approval: Approval, report: Path | None, again: bool = False) -> Recipe:
+    """Puts a verdict into a recipe, with the digest of the report that the reviewer had.
+
+    The file is the old one or the new one, never a part.
 
     Args:
+        report: The run's report.json, or None where the reviewer had none.
         again: Replaces the verdict that is there.
 
     Raises:
         RecipeError: No recipe, or one that was changed after it was written.
-        ApprovalError: It has a verdict already, a rejection without a note, or a folder that
-            cannot be written.
+        ApprovalError: It has a verdict already, a rejection without a note, a report that is
+            missing or of another run, or a folder that cannot be written.
     """
     recipe = load_recipe(path)
-    check_approval(recipe, approval, str(path), again)
-    decided = replace(recipe, approval=approval)
+    _check_note(approval)
+    _check_unreviewed(recipe.approval, path, again)
+    digest = None if report is None else digest_report(report, recipe.provenance.run_id)
+    decided = replace(recipe, approval=replace(approval, report=digest))
     try:
         _replace_text(path.resolve(), dump_recipe(decided))
     except OSError as error:
@@ -39,19 +44,6 @@ def write_approval(path: Path, approval: Approval, again: bool = False) -> Recip
             f"{path} cannot be written: {error.strerror}. Make it writable, then repeat."
         ) from error
     return decided
-
-
-def check_approval(recipe: Recipe, approval: Approval, where: str, again: bool = False) -> None:
-    """Raises ApprovalError where the recipe has a verdict, or a rejection has no reason."""
-    if approval.status == "rejected" and not (approval.note or "").strip():
-        raise ApprovalError("A rejection needs a note that says why: --note TEXT.")
-    earlier = recipe.approval
-    if earlier.status != "unreviewed" and not again:
-        said = f": {earlier.note!r}" if earlier.note else ""
-        raise ApprovalError(
-            f"{where} is {earlier.status} already, by {earlier.reviewer} on "
-            f"{earlier.when or 'an unknown date'}{said}. Pass --again to replace that."
-        )
 
 
 def digest_report(report: Path, run_id: str) -> str:
@@ -77,6 +69,21 @@ def digest_report(report: Path, run_id: str) -> str:
             "name the recipe's own report with --report FILE."
         )
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _check_note(approval: Approval) -> None:
+    if approval.status == "rejected" and not (approval.note or "").strip():
+        raise ApprovalError("A rejection needs a note that says why.")
+
+
+def _check_unreviewed(earlier: Approval, path: Path, again: bool) -> None:
+    if earlier.status == "unreviewed" or again:
+        return
+    said = f", with the note {earlier.note!r}" if earlier.note else ""
+    raise ApprovalError(
+        f"{path} is {earlier.status} already, by {earlier.reviewer} on "
+        f"{earlier.when or 'an unknown date'}{said}. Pass --again to replace that."
+    )
 
 
 def _replace_text(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ import yaml
 from sol.errors import RecipeError
 from sol.recipe import (
     Approval,
+    BlindReview,
     Measured,
     Member,
     Memory,
@@ -16,6 +17,7 @@ from sol.recipe import (
     QualityCheck,
     Recipe,
     RecipeEvidence,
+    Share,
     dump_recipe,
     load_recipe,
 )
@@ -74,6 +76,24 @@ def test_approval_is_not_part_of_the_digest(recipe, tmp_path, path):
     assert load_recipe(other).digest == load_recipe(path).digest
 
 
+def test_a_whole_approval_is_what_is_read(recipe, tmp_path):
+    review = BlindReview(24, 15, Share(0.4, 0.1, 0.7, 9), could_tell_apart=False)
+    approval = Approval(
+        "approved", "Zoë", "note", "2026-01-02T03:04:05+00:00", "sha256:00", review
+    )
+    path = tmp_path / "recipe.yaml"
+    path.write_text(dump_recipe(replace(recipe, approval=approval)), encoding="utf-8")
+    assert load_recipe(path).approval == approval
+
+
+@pytest.mark.parametrize("status", ["approved", "rejected"])
+@pytest.mark.parametrize("reviewer", [None, "", " "])
+def test_a_verdict_without_a_name_is_refused(path, status, reviewer):
+    edit(path, lambda d: d["approval"].update(status=status, reviewer=reviewer))
+    with pytest.raises(RecipeError, match="name who said so"):
+        load_recipe(path)
+
+
 def test_a_changed_setting_is_noticed(path):
     edit(path, lambda d: d["stack"][0]["config"].update(skip="3-9"))
     with pytest.raises(RecipeError, match="digest does not match"):
@@ -96,6 +116,8 @@ def test_changed_evidence_is_noticed(path):
         (lambda d: d["target"]["hardware"].update(device="tpu"), r"target\.hardware\.device"),
         (lambda d: d["stack"][0]["schedule"].update(steps="16_28"), "is not a range"),
         (lambda d: d.update(stack="easycache"), "stack"),
+        (lambda d: d["approval"].update(by="me"), r"approval\.by: no such key"),
+        (lambda d: d["approval"].update(status="fine"), r"approval\.status"),
         (lambda d: d.update(schema="sol.recipe/9"), "schema is 'sol.recipe/9'"),
         (lambda d: d.pop("schema"), "schema is None"),
     ],

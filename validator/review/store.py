@@ -18,6 +18,8 @@ from sol.validator.kept_videos import FOLDER, KeptVideos
 from sol.validator.review.plan import ReviewError, ReviewPlan, Trial
 
 REVIEWS = "review"
+RECIPE = "recipe.yaml"
+REPORT = "report.json"
 ANSWERS = "answers.jsonl"
 _PLAN = "plan.json"
 _LONGEST_NAME = 100

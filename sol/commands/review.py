@@ -1,0 +1,143 @@
+"""`sol review`: serves the blind review of a run to one reviewer, until it is interrupted."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sol.commands.reviewer import find_reviewer, tell_time
+from sol.errors import SolError
+from sol.recipe import Approval, load_recipe
+from sol.validator.kept_videos import load_kept
+from sol.validator.review.routes import ReviewDesk
+from sol.validator.review.server import ReviewServer
+from sol.validator.review.session import ReviewRequest, ReviewSession
+from sol.validator.review.store import RECIPE
+from sol.validator.review.words import describe
+
+_SEED_BITS = 64
+_TOKEN_BYTES = 32
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class ReviewOptions:
+    """What the user typed.
+
+    Attributes:
+        reviewer: None for git's or the login's name, or else the page asks.
+        n_pairs: None for every kept pair.
+        port: 0 for any that is free.
+        again: Begins anew; the earlier review is kept beside the new one.
+    """
+
+    run: Path
+    reviewer: str | None
+    n_pairs: int | None
+    port: int
+    opens_browser: bool
+    again: bool
+
+
+@dataclass(frozen=True)
+class ReviewSummary:
+    """How far a review is when its server ends.
+
+    Attributes:
+        words: The result, once it was shown.
+        approval: What the recipe says; None without a recipe.
+    """
+
+    reviewer: str | None
+    answered: int
+    total: int
+    words: tuple[str, ...]
+    approval: Approval | None
+
+    def to_json(self) -> dict[str, Any]:
+        """What `sol review --json` prints."""
+        return {
+            "reviewer": self.reviewer,
+            "answered": self.answered,
+            "total": self.total,
+            "result": list(self.words),
+            "approval": self.approval.status if self.approval else None,
+        }
+
+
+def review(options: ReviewOptions, announce: Callable[[str], None]) -> ReviewSummary:
+    """Serves until Ctrl-C or SIGTERM.
+
+    Args:
+        announce: Hears what the reviewer needs to know: the address first of all.
+
+    Raises:
+        SolError: Nothing to review, a review that does not fit, or the port is taken.
+    """
+    load_kept(options.run)
+    seed = secrets.randbits(_SEED_BITS)
+    request = ReviewRequest(options.run, options.n_pairs, seed, options.again, tell_time)
+    desk = ReviewDesk(request, options.reviewer or find_reviewer())
+    try:
+        with ReviewServer(desk, secrets.token_urlsafe(_TOKEN_BYTES), options.port) as server:
+            _introduce(desk, server, announce)
+            _serve(server, options.opens_browser)
+        return _summarise(desk)
+    finally:
+        desk.close()
+
+
+def _introduce(desk: ReviewDesk, server: ReviewServer, announce: Callable[[str], None]) -> None:
+    announce(f"Review page: {server.url}")
+    announce(
+        f"From another machine: ssh -L {server.port}:127.0.0.1:{server.port} to this one, then "
+        "the same address. Ctrl-C ends it; every answer is kept at once."
+    )
+    session = desk.session
+    if session is not None:
+        n_answered = len(session.answers)
+        announce(f"{session.reviewer}: {n_answered} of {len(session.plan.trials)} answered.")
+        if session.notice:
+            announce(session.notice)
+    if not (desk.request.run / RECIPE).exists():
+        announce("The run accepted nothing: there are videos to look at, nothing to approve.")
+
+
+def _serve(server: ReviewServer, opens_browser: bool) -> None:
+    if opens_browser:
+        # In a thread of its own: a text browser would keep the server from answering.
+        threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
+    try:
+        server.serve_forever(_POLL_S)
+    except KeyboardInterrupt:
+        return
+
+
+def _summarise(desk: ReviewDesk) -> ReviewSummary:
+    session = desk.session
+    approval = _find_approval(desk.request.run / RECIPE)
+    if session is None:
+        return ReviewSummary(None, 0, 0, (), approval)
+    return ReviewSummary(
+        reviewer=session.reviewer,
+        answered=len(session.answers),
+        total=len(session.plan.trials),
+        words=_describe(session),
+        approval=approval,
+    )
+
+
+def _describe(session: ReviewSession) -> tuple[str, ...]:
+    return describe(session.evaluate()) if session.is_revealed else ()
+
+
+def _find_approval(path: Path) -> Approval | None:
+    try:
+        return load_recipe(path).approval
+    except SolError:
+        return None
