@@ -163,7 +163,8 @@ _SENTENCES: Mapping[tuple[str, str], str] = {
         "{predicted_psnr:.1f} dB"
     ),
     ("edge", "check"): "edge: {stack}: {finding}",
-    ("gate", "judge"): "gate: judging {stack} on {pairs} held-out pairs",
-    ("gate", "verdict"): "gate: {verdict} {reasons}",
+    ("gate", "judge"): "gate: judging {stack} ({backend} back-end)",
+    ("gate", "look"): "gate: {phase}, {prompts} prompts: {outcome} {reason}",
+    ("gate", "verdict"): "gate: {verdict} in {stage} {reasons}",
     ("gate", "speed"): "gate: {median:.2f}x [{low:.2f}, {high:.2f}] over {n} pairs {reason}",
 }

@@ -28,6 +28,11 @@ def print_error(text: str) -> None:
     Console(stderr=True, soft_wrap=True).print(text, markup=False, highlight=False)
 
 
+def print_progress(text: str) -> None:
+    """One line on stderr, where results are not looked for."""
+    print_error(text.rstrip())
+
+
 def print_json(data: Any) -> None:
     """One JSON document on stdout."""
     print_line(json.dumps(data, indent=2, default=str))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,10 +12,13 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from sol.errors import SolError, UnknownNameError
 from sol.target import STRICT, digest_of
 from sol.validation import explain, validate_plain
-from sol.validator.metrics.table import PAIRED_METRICS, VIDEO_METRICS
 from sol.validator.records import PROBES
+from sol.validator.rule_kinds import VBENCH_METRICS, Rule, Rules, Tail, one_of
+from sol.validator.spending import spent_error
+from sol.validator.tail import allowed_failures
+from sol.validator.verdict import Backend
 
-SCHEMA = "sol.gate/1"
+SCHEMA = "sol.gate/2"
 PROFILE_DIR = Path(__file__).parent / "profiles"
 
 
@@ -24,79 +26,62 @@ class ProfileError(SolError):
     """A gate profile that cannot be read or has a wrong key, type or value."""
 
 
-def _one_of(kind: str, known: tuple[str, ...]) -> AfterValidator:
-    def check(name: str) -> str:
-        if name not in known:
-            raise ValueError(f"unknown {kind}, known: {', '.join(sorted(known))}")
-        return name
-
-    return AfterValidator(check)
+ProbeName = Annotated[str, one_of("probe", PROBES)]
+Confidence = Annotated[float, Field(gt=0.5, lt=1)]
 
 
-VideoMetric = Annotated[str, _one_of("video metric", tuple(VIDEO_METRICS))]
-PairedMetric = Annotated[str, _one_of("paired metric", tuple(PAIRED_METRICS))]
-ProbeName = Annotated[str, _one_of("probe", PROBES)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+def _rising(looks: tuple[int, ...]) -> tuple[int, ...]:
+    spent_error(looks, alpha=0.05, rho=1.0)
+    return looks
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Lower bound of the mean of accelerated - baseline: at least -margin."""
+class Screening:
+    """A first look at prompts that any number of stacks may be held against.
+
+    It promises nothing: it keeps stacks that would fail from using up the confirmation.
+
+    Attributes:
+        prompts: How many.
+        confidence: Of its one-sided bounds; rules on shares and single videos count as they are.
+    """
 
     __pydantic_config__ = STRICT
 
-    metric: VideoMetric
-    kind: Literal["difference"]
-    margin: NotNegative
+    prompts: Annotated[int, Field(ge=2)]
+    confidence: Confidence
 
 
 @dataclass(frozen=True)
-class Floor:
-    """Lower bound of the mean of a paired metric: at least margin."""
+class Confirmation:
+    """The looks at held-out prompts that decide.
+
+    Attributes:
+        looks: Prompts seen by each look; it ends at the first that accepts or is hopeless.
+        spending: rho of the error spending alpha t^rho over the looks.
+        futility: A look rejects a stack that has less than this chance to pass at the last one.
+        candidates: Stacks of one run that may be confirmed; by Holm they share the error.
+        extra: Further prompts of the worst stratum, before a stack is accepted.
+    """
 
     __pydantic_config__ = STRICT
 
-    metric: PairedMetric
-    kind: Literal["floor"]
-    margin: Finite
+    looks: Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(_rising)]
+    spending: Annotated[float, Field(gt=0, le=10)]
+    futility: Annotated[float, Field(ge=0, lt=0.5)]
+    candidates: Annotated[int, Field(ge=1)]
+    extra: Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
-class Worst:
-    """Lowest value of a paired metric in any single video: at least margin."""
+class GuidanceRange:
+    """Effective guidance scale over the baseline's, on a few prompts, inside [low, high]."""
 
     __pydantic_config__ = STRICT
 
-    metric: PairedMetric
-    kind: Literal["worst"]
-    margin: Finite
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Mean accelerated over mean baseline: inside [low, high] by both one-sided bounds."""
-
-    __pydantic_config__ = STRICT
-
-    metric: VideoMetric
-    kind: Literal["ratio"]
-    low: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-    high: Annotated[float, Field(ge=1, allow_inf_nan=False)]
-
-
-Rule = Annotated[Difference | Floor | Worst | Ratio, Field(discriminator="kind")]
-
-
-def _no_repeats(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    counts = Counter((rule.metric, rule.kind) for rule in rules)
-    for (metric, kind), count in counts.items():
-        if count > 1:
-            raise ValueError(f"{metric} has {count} rules of kind {kind}, keep one")
-    return rules
-
-
-Rules = Annotated[tuple[Rule, ...], Field(min_length=1), AfterValidator(_no_repeats)]
+    prompts: Annotated[int, Field(ge=1)]
+    low: Annotated[float, Field(gt=0, le=1)]
+    high: Annotated[float, Field(ge=1)]
 
 
 @dataclass(frozen=True)
@@ -104,32 +89,52 @@ class Profile:
     """One gate.
 
     Attributes:
-        confidence: Of every one-sided bound.
-        n_prompts: Prompts that a decision needs; the unit of every bound.
-        n_seeds: Videos of each prompt; they are averaged first.
+        confidence: That no recipe of a run was accepted wrongly, over all looks and candidates.
+        seeds: Videos of each prompt; they are averaged, the prompt is the unit of every bound.
         probes: Findings that must be there and have passed.
         metrics: Rules that must all hold; a gain in one never offsets a loss in another.
+        vbench: Further rules, where the back-end is VBench.
+        guidance: None to leave the effective guidance alone.
     """
 
     __pydantic_config__ = STRICT
 
-    schema: Literal["sol.gate/1"]
+    schema: Literal["sol.gate/2"]
     name: str
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    n_prompts: Annotated[int, Field(ge=2)]
-    n_seeds: Annotated[int, Field(ge=1)]
+    confidence: Confidence
+    seeds: Annotated[int, Field(ge=1)]
+    screening: Screening
+    confirmation: Confirmation
     probes: tuple[ProbeName, ...]
-    metrics: Rules
+    metrics: Annotated[Rules, Field(min_length=1)]
+    vbench: Rules = ()
+    guidance: GuidanceRange | None = None
+
+    def __post_init__(self) -> None:
+        _check_side("metrics", self.metrics, is_vbench=False)
+        _check_side("vbench", self.vbench, is_vbench=True)
+        for rule in self.metrics:
+            if isinstance(rule, Tail):
+                _check_tail(rule, self.confirmation, self.confidence)
+
+    def rules(self, backend: Backend) -> tuple[Rule, ...]:
+        """All rules that hold with a back-end."""
+        return (*self.metrics, *(self.vbench if backend == "vbench" else ()))
 
     @property
     def metric_names(self) -> frozenset[str]:
-        """The metrics that the rules look at."""
+        """The metrics that the rules of the embedded back-end look at."""
         return frozenset(rule.metric for rule in self.metrics)
 
     @property
     def digest(self) -> str:
         """SHA-256 of everything the profile says."""
         return digest_of(asdict(self))
+
+
+def without_mechanics(profile: Profile) -> Profile:
+    """The same gate for videos that no technique made: its probes have nothing to look at."""
+    return replace(profile, probes=())
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
@@ -160,6 +165,24 @@ def parse_profile(data: Any, source: str) -> Profile:
             f"Gate profile {source} is not valid:\n{explain(error)}\n"
             f"Correct these keys; {PROFILE_DIR.name}/near-lossless.yaml shows every kind of rule."
         ) from error
+
+
+def _check_side(key: str, rules: tuple[Rule, ...], *, is_vbench: bool) -> None:
+    for rule in rules:
+        if (rule.metric in VBENCH_METRICS) != is_vbench:
+            place = "metrics" if is_vbench else "vbench"
+            raise ValueError(f"{rule.metric} cannot stand under {key}, put it under {place}")
+
+
+def _check_tail(rule: Tail, confirmation: Confirmation, confidence: float) -> None:
+    """A rule that no evidence can satisfy is a mistake, not a strict gate."""
+    alpha = (1.0 - confidence) / confirmation.candidates
+    allowed = allowed_failures(confirmation.looks, rule.share, alpha, confirmation.spending)
+    if all(number is None for number in allowed):
+        raise ValueError(
+            f"tail rule of {rule.metric}: {confirmation.looks[-1]} prompts cannot show that at "
+            f"most {rule.share:.1%} fail; raise the last look or the share"
+        )
 
 
 def _find_profile(name_or_path: str) -> Path:

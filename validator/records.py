@@ -9,8 +9,10 @@ from typing import Literal
 import numpy as np
 
 from sol.errors import SolError
+from sol.lossless_video import to_float, to_pixels
 from sol.measure.fidelity import Frames
 from sol.validator.metrics.look import motion
+from sol.validator.metrics.score import score_pair, score_video
 from sol.validator.metrics.table import PAIRED_METRICS, VIDEO_METRICS
 from sol.validator.sanity import find_sanity_problems
 
@@ -30,6 +32,7 @@ class PairRecord:
         accelerated: The same of the accelerated video.
         paired: Metrics of the two together, by name.
         problems: Sanity problems; with an array that cannot be measured the metrics are empty.
+        stratum: The kind of prompt.
     """
 
     prompt: str
@@ -38,6 +41,7 @@ class PairRecord:
     accelerated: Mapping[str, float]
     paired: Mapping[str, float]
     problems: tuple[str, ...] = ()
+    stratum: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def compare_pair(
     accelerated_frames: Frames,
     metrics: Collection[str],
 ) -> PairRecord:
-    """Measures a pair.
+    """Measures a pair, in 8 bits: as the videos are kept, and as anybody will see them.
 
     Args:
         baseline_frames: (frames, height, width, 3), RGB in [0, 1].
@@ -78,6 +82,7 @@ def compare_pair(
 
     Raises:
         SolError: The baseline is not a video of at least two RGB frames.
+        MetricError: A metric gave no score.
     """
     _check_is_video(baseline_frames)
     shape, moves = baseline_frames.shape, motion(baseline_frames)
@@ -87,14 +92,15 @@ def compare_pair(
     )
     if not _can_measure(baseline_frames, accelerated_frames):
         return PairRecord(prompt, seed, {}, {}, {}, problems)
-    of_video = {name: f for name, f in VIDEO_METRICS.items() if name in metrics}
-    of_pair = {name: f for name, f in PAIRED_METRICS.items() if name in metrics}
+    baseline_frames, accelerated_frames = map(_in_8_bits, (baseline_frames, accelerated_frames))
+    of_video = [name for name in VIDEO_METRICS if name in metrics]
+    of_pair = [name for name in PAIRED_METRICS if name in metrics]
     return PairRecord(
         prompt=prompt,
         seed=seed,
-        baseline={name: f(baseline_frames) for name, f in of_video.items()},
-        accelerated={name: f(accelerated_frames) for name, f in of_video.items()},
-        paired={name: f(baseline_frames, accelerated_frames) for name, f in of_pair.items()},
+        baseline=score_video(baseline_frames, of_video),
+        accelerated=score_video(accelerated_frames, of_video),
+        paired=score_pair(baseline_frames, accelerated_frames, of_pair),
         problems=problems,
     )
 
@@ -106,6 +112,10 @@ def _tag(side: str, problems: tuple[str, ...]) -> tuple[str, ...]:
 def _can_measure(baseline: Frames, accelerated: Frames) -> bool:
     same = baseline.shape == accelerated.shape
     return same and bool(np.isfinite(baseline).all() and np.isfinite(accelerated).all())
+
+
+def _in_8_bits(frames: Frames) -> Frames:
+    return to_float(to_pixels(frames))
 
 
 def _check_is_video(frames: Frames) -> None:

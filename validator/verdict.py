@@ -66,7 +66,7 @@ class StratumFinding:
     """The rule that is nearest to its limit in one kind of prompts.
 
     Attributes:
-        value: Mean of the rule's quantity over the stratum.
+        value: Mean of the rule's quantity over the stratum; None where it cannot be bounded.
         bound: Its confidence bound.
         margin: The limit for a stratum.
     """
@@ -74,8 +74,8 @@ class StratumFinding:
     stratum: str
     n_prompts: int
     metric: str
-    value: float
-    bound: float
+    value: float | None
+    bound: float | None
     margin: float
 
 

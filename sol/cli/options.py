@@ -25,6 +25,16 @@ GateName = Annotated[
     str | None,
     typer.Option("--gate", help="A gate profile, by name or file; by default the model's."),
 ]
+BackendName = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        help="auto, embedded or vbench; auto takes VBench where `sol vbench setup` was run.",
+    ),
+]
+VBenchFolder = Annotated[
+    Path | None, typer.Option("--vbench-env", help="Where VBench was set up, if elsewhere.")
+]
 Height = Annotated[int | None, typer.Option(help="Pixels; by default the model's.")]
 Width = Annotated[int | None, typer.Option(help="Pixels; by default the model's.")]
 Frames = Annotated[int | None, typer.Option(help="Frames; by default the model's.")]

@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from sol.errors import SolError
+from sol.lossless_video import VideoShape, read_lossless, to_float, write_lossless
+from sol.runtime.clone import clone_pipeline
 from sol.runtime.render import Rendering, render
+from sol.search.altered import Altered, Frames, rounded_outputs
 from sol.search.baseline import BaselineRun, BaselineStore
 from sol.search.clone_slot import CloneSlot
 from sol.target import Workload
 
 Pair = tuple[str, int]
 """Prompt and seed."""
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """Where the videos of a pair are kept, losslessly in 8 bits.
+
+    Attributes:
+        baseline: Read where it is there already, written where it is not.
+        accelerated: Written anew.
+    """
+
+    baseline: Path
+    accelerated: Path
+    fps: float
 
 
 @dataclass(frozen=True)
@@ -54,6 +72,42 @@ class Arms:
         run = BaselineRun(rendering, time.perf_counter() - start)
         self.store.keep(*pair, run)
         return run
+
+    def baseline_frames(self, pair: Pair, files: PairFiles | None) -> Frames:
+        """The baseline's frames: those that are kept in its file, if they are to be kept there.
+
+        Raises:
+            VideoFileError: The file is not the video that it should be.
+            SolError: The video is not finite.
+        """
+        if files is None:
+            return self.baseline(pair).rendering.frames
+        return self._kept_frames(pair, files)
+
+    def _kept_frames(self, pair: Pair, files: PairFiles) -> Frames:
+        """As every later arm will see them, in 8 bits."""
+        if not files.baseline.exists():
+            rendering = self.render(self.pristine, pair)
+            require_finite(rendering)
+            files.baseline.parent.mkdir(parents=True, exist_ok=True)
+            write_lossless(rendering.frames, files.baseline, files.fps)
+        w = self.workload
+        expected = VideoShape(w.num_frames, w.height, w.width, files.fps)
+        return np.asarray(to_float(read_lossless(files.baseline, expected)), dtype=np.float32)
+
+    def altered(self, arm: Altered, pair: Pair, baseline: Frames) -> Frames:
+        """The frames of the pristine pipeline used in another way."""
+        frames = self._render_altered(arm, pair) if arm.is_rendered else baseline
+        return frames if arm.spoil is None else arm.spoil(frames.copy())
+
+    def _render_altered(self, arm: Altered, pair: Pair) -> Frames:
+        workload = self.workload.with_overrides(arm.overrides)
+        prompt = pair[0] if arm.prompt is None else arm.prompt
+        if not arm.rounds:
+            return self.render(self.pristine, (prompt, pair[1]), workload).frames
+        clone = clone_pipeline(self.pristine)
+        with rounded_outputs(clone):
+            return self.render(clone, (prompt, pair[1]), workload).frames
 
     def render(self, pipeline: Any, pair: Pair, workload: Workload | None = None) -> Rendering:
         """A video of a pair; the device has finished when it is there."""

@@ -59,6 +59,8 @@ class _Choice:
 
     def is_worth_judging(self, stack: MeasuredStack) -> bool:
         """Whether it may go to the gate, has a chance there, and would win."""
+        if not self.session.gate.can_confirm:
+            return False
         if not stack.is_eligible or stack.quality is None or stack.speed is None:
             return False
         return (

@@ -1,121 +1,238 @@
-"""Gathers what the gate decides on, from workers, over prompts and seeds the search never saw."""
+"""The gate's stages, cheap first: mechanics, guidance, screening, confirmation."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from sol.search.crew import Crew, Job
-from sol.search.executors.base import Done
-from sol.search.orchestrator import TRIAL_LIMIT_S
+from sol.errors import SolError
+from sol.search.altered import Altered
+from sol.search.crew import Crew
 from sol.search.worker import Pair
-from sol.skills.registry import get_technique
-from sol.technique import Stack, StackItem
-from sol.validator.gate import decide
-from sol.validator.profile import Profile
-from sol.validator.records import PairRecord, Probe, compare_pair
-from sol.validator.verdict import Verdict
-
-Latents = np.ndarray[Any, np.dtype[np.float32]]
+from sol.stages.evidence import Evidence, GateSetting
+from sol.stages.gate_prompts import (
+    GatePair,
+    confirmation_pairs,
+    extra_pairs,
+    screening_pairs,
+)
+from sol.stages.guidance import probe_guidance
+from sol.stages.mechanics import probe_mechanics
+from sol.technique import Stack
+from sol.validator.gate import Finding, check_probes, find_reasons, look, make_verdict
+from sol.validator.kept_videos import FOLDER, KeptPair
+from sol.validator.looks import LookPlan, plan_confirmation, plan_screening
+from sol.validator.profile import without_mechanics
+from sol.validator.records import PairRecord, Probe
+from sol.validator.strata import check_strata
+from sol.validator.verdict import Check, Look, StratumFinding, Verdict
 
 _DECISION_SEED = 0
+Hear = Callable[[Look], None]
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """The verdict and the records behind it."""
+    """The verdict and what is behind it.
+
+    Attributes:
+        pairs: Records of the stage at which it was decided.
+        engagement: What each technique counted.
+        kept: The pairs whose videos are on disk.
+    """
 
     verdict: Verdict
-    pairs: tuple[PairRecord, ...]
-    engagement: Mapping[str, Mapping[str, int]]
+    pairs: tuple[PairRecord, ...] = ()
+    engagement: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    kept: tuple[KeptPair, ...] = ()
 
 
-def run_gate(crew: Crew, stack: Stack, profile: Profile, pairs: tuple[Pair, ...]) -> GateResult:
-    """Renders all pairs and probes, then lets the gate decide. A failed job is a failed check."""
-    compare = functools.partial(compare_pair, metrics=profile.metric_names)
-    jobs = [Job("compare", (stack, pair, compare), TRIAL_LIMIT_S) for pair in pairs]
-    compared = crew.run_all(jobs)
-    records = tuple(done.value[0] for done in compared if done.failure is None)
-    engagement: Mapping[str, Mapping[str, int]] = next(
-        (done.value[1] for done in reversed(compared) if done.failure is None), {}
-    )
-    probes = (
-        _engagement(compared),
-        _off_is_identity(crew, stack, pairs[0]),
-        *_repeatability(crew, stack, pairs[0], pairs[-1]),
-    )
-    verdict = decide(profile, records, probes, np.random.default_rng(_DECISION_SEED))
-    return GateResult(verdict, records, engagement)
+@dataclass
+class Gate:
+    """Judges the stacks of a run, one after the other, by a profile that nothing can change.
 
+    Attributes:
+        hear: Is told of every look.
+        n_confirmed: Stacks that were held against the held-out prompts.
+        n_accepted: Those of them that were accepted.
+    """
 
-def _engagement(compared: list[Done]) -> Probe:
-    failed = [done for done in compared if done.failure is not None]
-    detail = failed[0].reason if failed else "every technique engaged in every video"
-    return Probe("engagement", not failed, float(len(failed)), 0.0, len(compared), detail)
+    crew: Crew
+    setting: GateSetting
+    hear: Hear = lambda _: None
+    n_confirmed: int = 0
+    n_accepted: int = 0
+    _n_judged: int = 0
 
-
-def _off_is_identity(crew: Crew, stack: Stack, pair: Pair) -> Probe:
-    """After undo, and at identity settings, the video is the baseline's."""
-    jobs = [Job("latents_after_undo", (stack, pair), TRIAL_LIMIT_S)]
-    identity = _at_identity(stack)
-    if identity:
-        jobs.append(Job("latents_at_identity", (identity, pair), TRIAL_LIMIT_S))
-    results = crew.run_all(jobs)
-    broken = next((done for done in results if done.failure is not None), None)
-    if broken is not None:
-        return Probe("off_is_identity", False, None, 0.0, len(jobs), broken.reason)
-    differences = [_largest_difference(*done.value) for done in results]
-    passed = all(difference == 0.0 for difference in differences)
-    detail = "bit-identical after undo" + (" and at identity settings" if identity else "")
-    if not passed:
-        detail = f"latents differ from the baseline by up to {max(differences):.2e}"
-    return Probe("off_is_identity", passed, max(differences), 0.0, len(jobs), detail)
-
-
-def _at_identity(stack: Stack) -> Stack:
-    """The members that have an identity setting, at it."""
-    return tuple(
-        StackItem(item.technique, {**item.config, **identity}, item.schedule)
-        for item in stack
-        if (identity := get_technique(item.technique).identity) is not None
-    )
-
-
-def _repeatability(crew: Crew, stack: Stack, first: Pair, second: Pair) -> tuple[Probe, Probe]:
-    """The second video of one pipeline, and the same video made first on fresh pipelines."""
-    jobs = [
-        Job("final_latents", (stack, [first, second]), TRIAL_LIMIT_S),
-        Job("final_latents", (stack, [second]), TRIAL_LIMIT_S),
-        Job("final_latents", (stack, [second]), TRIAL_LIMIT_S),
-    ]
-    results = crew.run_all(jobs)
-    broken = next((done for done in results if done.failure is not None), None)
-    if broken is not None:
-        return (
-            Probe("state_leak", False, None, 0.0, 2, broken.reason),
-            Probe("determinism", False, None, 0.0, 2, broken.reason),
+    def judge(self, arm: Stack | Altered) -> GateResult:
+        """All stages until one rejects; whatever fails on the way is a failed check."""
+        self._n_judged += 1
+        evidence = Evidence(self.crew, self.setting, arm, f"stack-{self._n_judged}")
+        trial = _Trial(self, evidence)
+        trial.run()
+        if trial.is_accepted:
+            self.n_accepted += 1
+        result = GateResult(
+            trial.verdict(), trial.decisive_pairs, evidence.engagement, evidence.kept()
         )
-    after_other, fresh, again = (done.value for done in results)
-    return (
-        _equality("state_leak", after_other, fresh, "a video does not depend on the one before"),
-        _equality("determinism", fresh, again, "two runs of one prompt and seed are equal"),
+        self._forget_the_one_before(result.verdict)
+        return result
+
+    @property
+    def first_pair(self) -> Pair:
+        """A prompt and seed that the search never saw."""
+        return screening_pairs(self.setting.profile, self.setting.prompts)[0].pair
+
+    @property
+    def can_confirm(self) -> bool:
+        """Whether the profile allows a further stack of this run to be confirmed."""
+        return self.n_confirmed < self.setting.profile.confirmation.candidates
+
+    def _forget_the_one_before(self, verdict: Verdict) -> None:
+        """Keeps the videos of the last accepted stack, or of the last one."""
+        folder = self.setting.folder / FOLDER
+        now = f"stack-{self._n_judged}"
+        others = [path for path in folder.glob("stack-*") if path.name != now]
+        if verdict.is_accepted or self.n_accepted == 0:
+            for path in others:
+                shutil.rmtree(path)
+
+
+@dataclass
+class _Trial:
+    """One stack at the gate."""
+
+    gate: Gate
+    evidence: Evidence
+    findings: list[Finding] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    strata: tuple[StratumFinding, ...] = ()
+    decisive_pairs: tuple[PairRecord, ...] = ()
+
+    def __post_init__(self) -> None:
+        setting = self.gate.setting
+        is_planted = isinstance(self.evidence.arm, Altered)
+        self.profile = without_mechanics(setting.profile) if is_planted else setting.profile
+        self.screening = screening_pairs(self.profile, setting.prompts)
+        self.rng = np.random.default_rng(_DECISION_SEED)
+
+    @property
+    def is_accepted(self) -> bool:
+        return bool(self.findings) and self.findings[-1].outcome == "accepted"
+
+    def run(self) -> None:
+        for stage in (self._probe, self._screen, self._confirm):
+            stage()
+            if not self.is_accepted:
+                return
+
+    def verdict(self) -> Verdict:
+        backend = self.gate.setting.backend
+        return make_verdict(self.profile, backend, self.findings, self.looks, self.strata)
+
+    def _probe(self) -> None:
+        arm, crew = self.evidence.arm, self.gate.crew
+        probes: list[Probe] = []
+        if not isinstance(arm, Altered):
+            probes += [self._engagement()]
+            probes += probe_mechanics(crew, arm, self.screening[0].pair, self.screening[-1].pair)
+        pairs = [pair.pair for pair in self.screening]
+        probes += probe_guidance(crew, arm, self.profile.guidance, pairs)
+        self.findings.append(check_probes(self.profile, probes))
+
+    def _engagement(self) -> Probe:
+        """In the first video; every later one must engage as well, or it counts as not made."""
+        first = self.screening[:1]
+        self.evidence.gather(first)
+        failed = self.evidence.failures(first)
+        detail = failed[0] if failed else "every technique engaged"
+        return Probe("engagement", not failed, float(len(failed)), 0.0, 1, detail)
+
+    def _screen(self) -> None:
+        finding = self._look(plan_screening(self.profile), self.screening)
+        self._note(finding)
+
+    def _confirm(self) -> None:
+        gate = self.gate
+        if not gate.can_confirm:
+            self._note(_used_up(gate.n_confirmed))
+            return
+        plans = plan_confirmation(self.profile, gate.n_accepted)
+        gate.n_confirmed += 1
+        pairs = confirmation_pairs(self.profile, gate.setting.prompts)
+        for plan in plans:
+            finding = self._look(plan, pairs[: plan.n_prompts * self.profile.seeds])
+            if finding.outcome == "accepted":
+                finding = self._look_at_strata(finding, plan, pairs)
+            if finding.outcome != "undecided":
+                break
+        self._note(finding)
+
+    def _look(self, plan: LookPlan, pairs: Sequence[GatePair]) -> Finding:
+        """Embedded metrics first; VBench only for what passed them."""
+        records = self.evidence.gather(pairs)
+        failures = self.evidence.failures(pairs)
+        finding = look(self.profile, "embedded", plan, records, self.rng, failures)
+        if finding.outcome == "accepted" and self.gate.setting.scorer is not None:
+            finding, records = self._look_with_vbench(plan, pairs, finding)
+        self.decisive_pairs = records
+        entry = Look(
+            plan.phase, plan.n_prompts, plan.strictness.confidence, finding.outcome, finding.reason
+        )
+        self.looks.append(entry)
+        self.gate.hear(entry)
+        return finding
+
+    def _look_with_vbench(
+        self, plan: LookPlan, pairs: Sequence[GatePair], embedded: Finding
+    ) -> tuple[Finding, tuple[PairRecord, ...]]:
+        scorer = self.gate.setting.scorer
+        assert scorer is not None
+        try:
+            self.evidence.score(pairs, scorer)
+        except SolError as error:
+            return _add_failure(embedded, plan, str(error)), self.evidence.records(pairs)
+        records = self.evidence.records(pairs)
+        return look(self.profile, "vbench", plan, records, self.rng), records
+
+    def _look_at_strata(
+        self, finding: Finding, plan: LookPlan, pairs: Sequence[GatePair]
+    ) -> Finding:
+        """More effort where the drift is largest: further prompts of the worst stratum."""
+        seen = pairs[: plan.n_prompts * self.profile.seeds]
+        _, strata = self._check_strata(seen)
+        if strata and self.profile.confirmation.extra:
+            prompts = self.gate.setting.prompts
+            seen = (*seen, *extra_pairs(self.profile, prompts, strata[0].stratum))
+            self.evidence.gather(seen)
+        checks, self.strata = self._check_strata(seen)
+        failed = (*self.evidence.failures(seen), *find_reasons(checks))
+        outcome = finding.outcome
+        if failed:
+            outcome = "rejected" if plan.is_last else "undecided"
+        return Finding(outcome, (*finding.checks, *checks), "; ".join(failed))
+
+    def _check_strata(
+        self, pairs: Sequence[GatePair]
+    ) -> tuple[tuple[Check, ...], tuple[StratumFinding, ...]]:
+        return check_strata(self.profile, "embedded", self.evidence.records(pairs), self.rng)
+
+    def _note(self, finding: Finding) -> None:
+        self.findings.append(finding)
+
+
+def _used_up(n_confirmed: int) -> Finding:
+    detail = (
+        f"{n_confirmed} stacks of this run were held against the held-out prompts, as many as the "
+        "profile allows: the error that is left for a further one is none"
     )
+    check = Check("candidates", False, None, None, None, 0, detail, stage="confirmation")
+    return Finding("rejected", (check,), detail)
 
 
-def _equality(name: str, a: Latents, b: Latents, meaning: str) -> Probe:
-    difference = _largest_difference(a, b)
-    passed = difference == 0.0
-    detail = f"{meaning}, bit by bit" if passed else f"latents differ by up to {difference:.2e}"
-    return Probe(name, passed, difference, 0.0, 2, detail)
-
-
-def _largest_difference(a: Latents, b: Latents) -> float:
-    """Infinite where the shapes differ or a value is not finite."""
-    if a.shape != b.shape:
-        return float("inf")
-    difference = float(np.abs(a - b).max())
-    return difference if np.isfinite(difference) else float("inf")
+def _add_failure(finding: Finding, plan: LookPlan, reason: str) -> Finding:
+    check = Check("vbench", False, None, None, None, 0, reason, stage=plan.phase)
+    return Finding("rejected", (*finding.checks, check), f"vbench: {reason}")

@@ -10,10 +10,11 @@ from sol.search.orchestrator import TRIAL_LIMIT_S
 from sol.search.records import Speed
 from sol.search.worker import MemoryReading
 from sol.skills.registry import get_technique
-from sol.stages.gate import GateResult, run_gate
+from sol.stages.gate import GateResult
 from sol.stages.request import Session
 from sol.stages.stacks import MeasuredStack
 from sol.technique import Stack
+from sol.validator.kept_videos import KeptVideos, write_kept
 
 _WHO = "gate"
 
@@ -81,19 +82,43 @@ def _final_speed(judged: Judged) -> float:
 def judge(session: Session, measured: MeasuredStack) -> Judged:
     """The gate on held-out pairs, then the final numbers if it accepts."""
     label, stack = measured.candidate.label, measured.candidate.stack
-    session.journal.write(_WHO, "judge", stack=label, pairs=len(session.held_out))
-    gate = run_gate(session.crew, stack, session.request.profile, session.held_out)
+    session.journal.write(_WHO, "judge", stack=label, backend=session.gate.setting.backend)
+    gate = session.gate.judge(stack)
     verdict = gate.verdict
+    _keep_list_of_videos(session, label, gate)
     session.journal.write(
-        _WHO, "verdict", stack=label, verdict=verdict.verdict, reasons=verdict.reasons
+        _WHO,
+        "verdict",
+        stack=label,
+        verdict=verdict.verdict,
+        stage=verdict.stage,
+        reasons=verdict.reasons,
     )
     if not verdict.is_accepted:
         return Judged(measured, gate, reason="; ".join(verdict.reasons))
     return _measure_finally(session, measured, gate)
 
 
+def _keep_list_of_videos(session: Session, label: str, gate: GateResult) -> None:
+    """Of the stack that was accepted last; until one is, of the last."""
+    if not gate.kept or (session.gate.n_accepted and not gate.verdict.is_accepted):
+        return
+    workload = session.target.workload
+    write_kept(
+        session.request.folder,
+        KeptVideos(
+            fps=float(workload.frame_rate),
+            height=workload.height,
+            width=workload.width,
+            num_frames=workload.num_frames,
+            stack=label,
+            pairs=gate.kept,
+        ),
+    )
+
+
 def _measure_finally(session: Session, measured: MeasuredStack, gate: GateResult) -> Judged:
-    stack, pair = measured.candidate.stack, session.held_out[0]
+    stack, pair = measured.candidate.stack, session.gate.first_pair
     n_pairs = session.request.budget.final_pairs
     speed: Speed = session.crew.run(
         Job("measure_speed", (stack, pair, n_pairs), TRIAL_LIMIT_S, is_timing=True)

@@ -14,8 +14,11 @@ from sol.search.executors.base import Executor
 from sol.search.journal import Journal
 from sol.search.records import QualityFloor, Speed, WorkerInfo
 from sol.search.worker import Pair
+from sol.stages.evidence import VideoScorer
+from sol.stages.gate import Gate
 from sol.target import Target
-from sol.validator.profile import Floor, Profile, Worst
+from sol.validator.profile import Profile
+from sol.validator.rule_kinds import Floor, Worst
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class TuneRequest:
         skills: The skills to search.
         seed: Of the search; the same seed on the same measurements takes the same decisions.
         folder: The run's own, already made.
+        scorer: Of finished videos, where the back-end is VBench.
     """
 
     model: str
@@ -38,6 +42,7 @@ class TuneRequest:
     skills: tuple[str, ...]
     seed: int
     folder: Path
+    scorer: VideoScorer | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Session:
 
     Attributes:
         calibration: Pairs that the search measures on.
-        held_out: Pairs for the gate alone; agents never see them.
+        gate: Judges stacks on prompts that agents never see.
         self_timing: The baseline timed against itself: what a speed-up of nothing looks like.
     """
 
@@ -57,7 +62,7 @@ class Session:
     infos: tuple[WorkerInfo, ...]
     target: Target
     calibration: tuple[Pair, ...]
-    held_out: tuple[Pair, ...]
+    gate: Gate
     diagnosis: Diagnosis
     self_timing: Speed
 

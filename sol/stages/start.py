@@ -7,23 +7,23 @@ from dataclasses import asdict
 from typing import Any
 
 from sol.diagnosis import Diagnosis
-from sol.models.prompts import calibration_prompts, held_out_prompts
+from sol.models.prompts import calibration_prompts
 from sol.search.agent import AgentState
 from sol.search.crew import Crew, Job
 from sol.search.executors.base import Executor
 from sol.search.journal import Journal
 from sol.search.orchestrator import TRIAL_LIMIT_S
 from sol.search.posting import post
-from sol.search.records import Brief, Finding, Offer, Speed
+from sol.search.records import Brief, Finding, Offer, Speed, WorkerInfo
 from sol.search.worker import Pair, WorkerPlan
 from sol.skills.policies import POLICIES
+from sol.stages.evidence import GateSetting
+from sol.stages.gate import Gate
 from sol.stages.request import Session, TuneRequest
 from sol.stages.rivals import choose_rivals
 from sol.target import Target
-from sol.validator.profile import Profile
+from sol.validator.verdict import Look
 
-# Far from the seeds of the calibration, which count from 0.
-_HELD_OUT_SEED = 10_000
 _START = "start"
 
 _RECORDED_PAIRS = 3
@@ -52,16 +52,15 @@ def start_session(request: TuneRequest, executor: Executor, journal: Journal) ->
     )
     crew = Crew(executor, infos)
     calibration = _calibration_pairs(request.budget.calibration_prompts, infos[0].prompts)
-    held_out = held_out_pairs(request.profile, infos[0].prompts)
-    _freeze_baseline(crew, journal, calibration + held_out)
+    _freeze_baseline(crew, journal, calibration)
     recorded = calibration[:_RECORDED_PAIRS]
     diagnosis = crew.run(Job("diagnose", (recorded,), TRIAL_LIMIT_S, is_timing=True))
     journal.write(_START, "diagnosis", **_rounded(diagnosis))
     _write_redundancy(journal, diagnosis)
     self_timing = _time_self(crew, journal, calibration[0], request.budget.final_pairs)
     return Session(
-        request, executor, crew, journal, infos, target, calibration, held_out, diagnosis,
-        self_timing,
+        request, executor, crew, journal, infos, target, calibration,
+        _make_gate(request, crew, infos[0], journal), diagnosis, self_timing,
     )  # fmt: skip
 
 
@@ -110,10 +109,26 @@ def _make_brief(session: Session, skill: str, offers: tuple[Offer, ...]) -> Brie
     )
 
 
-def held_out_pairs(profile: Profile, prompts: str) -> tuple[Pair, ...]:
-    """The gate's prompts and seeds; a search never sees them."""
-    seeds = range(_HELD_OUT_SEED, _HELD_OUT_SEED + profile.n_seeds)
-    return tuple((p, seed) for p in held_out_prompts(prompts, profile.n_prompts) for seed in seeds)
+def _make_gate(request: TuneRequest, crew: Crew, info: WorkerInfo, journal: Journal) -> Gate:
+    setting = GateSetting(
+        profile=request.profile,
+        prompts=info.prompts,
+        fps=info.workload.frame_rate,
+        folder=request.folder,
+        scorer=request.scorer,
+    )
+
+    def hear(entry: Look) -> None:
+        journal.write(
+            "gate",
+            "look",
+            phase=entry.phase,
+            prompts=entry.n_prompts,
+            outcome=entry.outcome,
+            reason=entry.reason,
+        )
+
+    return Gate(crew, setting, hear)
 
 
 def _calibration_pairs(n: int, prompts: str) -> tuple[Pair, ...]:

@@ -4,36 +4,27 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gate_profiles import METRICS, TAIL, make_profile, pair, pairs
 
-from sol.validator.gate import decide
-from sol.validator.profile import Difference, Floor, Profile, Ratio, Worst
-from sol.validator.records import PairRecord, Probe
+from sol.validator.gate import check_probes, look, make_verdict
+from sol.validator.looks import plan_confirmation
+from sol.validator.records import Probe
 
-METRICS = (
-    Difference("temporal_flickering", "difference", 0.003),
-    Ratio("motion", "ratio", 0.9, 1.1),
-    Floor("psnr", "floor", 25.0),
-    Worst("psnr", "worst", 18.0),
-)
-PROFILE = Profile("sol.gate/1", "test", 0.95, 4, 2, ("engagement", "state_leak"), METRICS)
+PROFILE = make_profile(probes=("engagement", "state_leak"))
+(PLAN,) = plan_confirmation(make_profile(looks=(4,)), 0)
+FIRST, LAST = plan_confirmation(make_profile(looks=(4, 8)), 0)
 PROBES = (
     Probe("engagement", True, 0.0, 0.0, 8, "engaged"),
     Probe("state_leak", True, 0.0, 0.0, 2, "none"),
 )
 
 
-def pair(prompt, seed, psnr=30.0, flickering=0.97, motion=0.02):
-    video = {"temporal_flickering": 0.97, "motion": 0.02}
-    accelerated = {"temporal_flickering": flickering, "motion": motion}
-    return PairRecord(f"p{prompt}", seed, video, accelerated, {"psnr": psnr})
-
-
-def pairs(n_prompts=4, n_seeds=2, **values):
-    return [pair(p, s, **values) for p in range(n_prompts) for s in range(n_seeds)]
-
-
-def judge(records, probes=PROBES, profile=PROFILE):
-    return decide(profile, records, probes, np.random.default_rng(0))
+def judge(records, probes=PROBES, profile=PROFILE, plan=PLAN, failures=()):
+    findings = [check_probes(profile, probes)]
+    if findings[0].outcome == "accepted":
+        rng = np.random.default_rng(0)
+        findings.append(look(profile, "embedded", plan, records, rng, failures))
+    return make_verdict(profile, "embedded", findings, ())
 
 
 def failed(verdict):
@@ -51,11 +42,14 @@ def test_sound_evidence_is_accepted_and_labelled_as_a_proxy():
     assert verdict.label == "embedded (proxy, not VBench)"
 
 
-def test_no_evidence_at_all_is_rejected_by_every_check():
-    verdict = judge([], probes=())
+def test_no_evidence_at_all_is_rejected():
+    verdict = judge([])
     assert verdict.verdict == "rejected"
-    assert failed(verdict) == {check.name for check in verdict.checks}
-    assert len(verdict.reasons) == len(verdict.checks) == 2 + 2 + 4
+    passed = {check.name for check in verdict.checks if check.passed}
+    assert passed == {"engagement", "state_leak", "videos"}
+    unprobed = judge(pairs(), probes=())
+    assert failed(unprobed) == {"engagement", "state_leak"}
+    assert not make_verdict(PROFILE, "embedded", (), ()).is_accepted
 
 
 @pytest.mark.parametrize(
@@ -167,3 +161,49 @@ def test_json_has_the_fields_a_recipe_needs_and_no_nan():
 def test_the_same_evidence_and_seed_give_the_same_verdict():
     records = [pair(p, s, psnr=25 + p) for p in range(12) for s in range(2)]
     assert judge(records) == judge(records)
+
+
+def test_a_video_that_could_not_be_made_rejects_with_the_reason():
+    verdict = judge(pairs(), failures=("timeout after 60 s",))
+    assert failed(verdict) == {"videos"}
+    assert "1 of 9 pairs could not be made or measured, first: timeout" in verdict.reasons[0]
+
+
+def test_a_share_of_failing_prompts_is_bounded_exactly():
+    profile = make_profile((*METRICS, TAIL), looks=(12,), seeds=1)
+    (plan,) = plan_confirmation(profile, 0)
+    sound = pairs(12, 1)
+    assert judge(sound, (), profile, plan).is_accepted
+    verdict = judge([*sound[:-1], pair(99, ssim=0.4)], (), profile, plan)
+    assert failed(verdict) == {"ssim_tail"}
+    assert "1 of 12 prompts fall below ssim 0.5, at most 0 may, first 'p99'" in verdict.reasons[0]
+
+
+def glance(records, plan):
+    return look(make_profile(), "embedded", plan, records, np.random.default_rng(0))
+
+
+def test_an_early_look_accepts_what_is_clear():
+    assert glance(pairs(), FIRST).outcome == "accepted"
+
+
+def test_an_early_look_waits_where_more_prompts_can_still_decide():
+    near = [pair(p, s, psnr=v) for p, v in enumerate([25.0, 28.0, 24.8, 27.0]) for s in (0, 1)]
+    finding = glance(near, FIRST)
+    assert (finding.outcome, finding.reason) == ("undecided", "")
+    last = glance([*near, *[replace(r, prompt=f"{r.prompt}b") for r in near]], LAST)
+    assert last.outcome in ("accepted", "rejected")
+
+
+def test_an_early_look_rejects_what_is_hopeless():
+    bad = [pair(p, s, psnr=v) for p, v in enumerate([21.0, 22.0, 21.5, 22.5]) for s in (0, 1)]
+    finding = glance(bad, FIRST)
+    assert finding.outcome == "rejected"
+    assert "psnr_floor: a chance of" in finding.reason
+
+
+def test_a_verdict_says_where_it_was_decided_and_every_look_before():
+    verdict = judge(pairs(psnr=20.0))
+    assert verdict.stage == "confirmation"
+    assert {check.stage for check in verdict.checks} == {"probes", "confirmation"}
+    assert judge(pairs(), probes=()).stage == "probes"
