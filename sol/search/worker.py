@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from sol.diagnosis import Diagnosis
+from sol.lossless_video import write_lossless
 from sol.measure.diagnosis import diagnose
-from sol.measure.fidelity import psnr, ssim
 from sol.measure.guidance import EffectiveGuidance, Unmeasurable
 from sol.measure.hardware import device_key, probe, versions
 from sol.measure.memory import cuda_peak_bytes, weights_bytes
@@ -27,9 +27,11 @@ from sol.models.loading import load_model
 from sol.runtime.clone import clone_pipeline
 from sol.runtime.fingerprint import fingerprint_pipeline
 from sol.runtime.render import render
-from sol.search.arms import Arms, require_finite
+from sol.search.altered import Altered, Frames
+from sol.search.arms import Arms, PairFiles
 from sol.search.arms import Pair as Pair
 from sol.search.baseline import BaselineStore
+from sol.search.calibration import compare_videos
 from sol.search.clone_slot import CloneSlot
 from sol.search.effective_guidance import compare_guidance
 from sol.search.latent_probes import (
@@ -172,31 +174,9 @@ class MeasuringWorker:
             SolError: A rendering is not finite.
         """
         applied, clone = self._arms.slot.prepare(stack)
-        psnrs: list[float] = []
-        ssims: list[float] = []
-        ratios: list[float] = []
-        for index, (prompt, seed) in enumerate(pairs):
-            baseline = self._arms.baseline((prompt, seed))
-            start = time.perf_counter()
-            rendering = self._arms.render(clone, (prompt, seed))
-            seconds = time.perf_counter() - start
-            if index == 0:
-                applied.require_engaged()
-            require_finite(rendering)
-            psnrs.append(psnr(baseline.rendering.frames, rendering.frames))
-            ssims.append(ssim(baseline.rendering.frames, rendering.frames))
-            ratios.append(baseline.seconds / seconds)
-            if psnrs[-1] < floor.worst_psnr:
-                break
+        quality = compare_videos(self._arms, applied, clone, pairs, floor)
         self._require_pristine()
-        return Quality(
-            psnr=float(np.mean(psnrs)),
-            worst_psnr=min(psnrs),
-            ssim=float(np.mean(ssims)),
-            rough_speedup=float(np.median(ratios)),
-            n=len(psnrs),
-            counts={name: dict(e.counts) for name, e in applied.evidence().items()},
-        )
+        return quality
 
     def measure_speed(self, stack: Stack, pair: Pair, n_pairs: int) -> Speed:
         """Paired, interleaved seconds of whole videos. Nothing else may run on the device.
@@ -244,55 +224,59 @@ class MeasuringWorker:
         return cuda_peak_bytes(lambda: self._arms.render(pipeline, pair), self._device)
 
     def compare(
-        self, stack: Stack, pair: Pair, compare: Callable[[str, int, Any, Any], T]
-    ) -> tuple[T, Counts]:
-        """compare(prompt, seed, baseline frames, accelerated frames) and what was counted."""
-        applied, clone = self._arms.slot.prepare(stack)
-        baseline = self._arms.baseline(pair)
-        rendering = self._arms.render(clone, pair)
-        applied.require_engaged()
-        self._require_pristine()
-        counts = {name: dict(e.counts) for name, e in applied.evidence().items()}
-        return compare(*pair, baseline.rendering.frames, rendering.frames), counts
-
-    def render_with(
         self,
-        overrides: Mapping[str, Any],
+        arm: Stack | Altered,
         pair: Pair,
         compare: Callable[[str, int, Any, Any], T],
+        files: PairFiles | None = None,
     ) -> tuple[T, Counts]:
-        """`compare`, with the pristine pipeline called in another way as the accelerated arm.
+        """compare(prompt, seed, baseline frames, accelerated frames) and what was counted.
 
         Args:
-            overrides: Workload fields; what differs from the baseline's.
-        """
-        baseline = self._arms.baseline(pair)
-        workload = self._workload.with_overrides(overrides)
-        rendering = self._arms.render(self._pipeline, pair, workload)
-        self._require_pristine()
-        return compare(*pair, baseline.rendering.frames, rendering.frames), {}
-
-    def effective_guidance(self, stack: Stack, pair: Pair) -> EffectiveGuidance | Unmeasurable:
-        """The guidance scale that the stack's run of a pair amounts to.
+            arm: A stack, or the pristine pipeline used in another way.
+            files: Where both videos are kept; the baseline's frames are then those of its file.
 
         Raises:
             NoEffectError: A technique did not engage.
-            GuidanceError: The stack's run does not take the baseline's steps, or is not finite.
+            VideoFileError: A file cannot be written, or is not what it should be.
         """
+        baseline = self._arms.baseline_frames(pair, files)
+        if isinstance(arm, Altered):
+            frames, counts = self._arms.altered(arm, pair, baseline), Counts()
+        else:
+            frames, counts = self._accelerate(arm, pair)
+        self._require_pristine()
+        result = compare(*pair, baseline, frames)
+        if files is not None and np.isfinite(frames).all():
+            files.accelerated.parent.mkdir(parents=True, exist_ok=True)
+            write_lossless(frames, files.accelerated, files.fps)
+        return result, counts
+
+    def _accelerate(self, stack: Stack, pair: Pair) -> tuple[Frames, Counts]:
         applied, clone = self._arms.slot.prepare(stack)
+        frames = self._arms.render(clone, pair).frames
+        applied.require_engaged()
+        return frames, {name: dict(e.counts) for name, e in applied.evidence().items()}
+
+    def effective_guidance(
+        self, arm: Stack | Altered, pair: Pair
+    ) -> EffectiveGuidance | Unmeasurable:
+        """The guidance scale that an arm's run of a pair amounts to.
+
+        Raises:
+            NoEffectError: A technique did not engage.
+            GuidanceError: The run does not take the baseline's steps, or is not finite.
+        """
         workload = self._workload
+        if isinstance(arm, Altered):
+            changed = workload.with_overrides(arm.overrides)
+            clone = clone_pipeline(self._pipeline)
+            return compare_guidance(self._pipeline, workload, clone, changed, pair)
+        applied, clone = self._arms.slot.prepare(arm)
         guidance = compare_guidance(self._pipeline, workload, clone, workload, pair)
         applied.require_engaged()
         self._require_pristine()
         return guidance
-
-    def effective_guidance_with(
-        self, overrides: Mapping[str, Any], pair: Pair
-    ) -> EffectiveGuidance | Unmeasurable:
-        """The guidance scale to which calling the pristine pipeline in another way amounts."""
-        changed = self._workload.with_overrides(overrides)
-        clone = clone_pipeline(self._pipeline)
-        return compare_guidance(self._pipeline, self._workload, clone, changed, pair)
 
     def final_latents(self, stack: Stack, pairs: Sequence[Pair]) -> Latents:
         """Latents of the last pair after making all of them in order on a fresh clone."""
