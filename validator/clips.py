@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sol.measure.fidelity import Frames
-
 Pixels = NDArray[np.uint8]
 
 PAIR_BUDGET_BYTES = 3_000_000
@@ -28,8 +26,8 @@ LONGEST_SIDE_PX = 16383
 
 LOSSY_QUALITY = 90
 _SHARED_BYTES = 2
-"""What the frames have in common makes a sheet smaller than its frames one by one: beyond twice the
-budget it is not tried, because the largest sheets take many seconds each."""
+"""A sheet is smaller than its frames one by one, by what they have in common. Where these exceed
+twice the budget it is not tried: the largest sheets take many seconds each."""
 _VIDEO_DIMENSIONS, _CHANNELS = 4, 3
 
 
@@ -159,7 +157,8 @@ def _reduce(pixels: Pixels, scale: int) -> Pixels:
     padding = ((0, 0), (0, -height % scale), (0, -width % scale), (0, 0))
     whole = np.pad(pixels, padding, mode="edge")
     squares = whole.reshape(n_frames, -(-height // scale), scale, -1, scale, channels)
-    return np.rint(squares.mean(axis=(2, 4), dtype=np.float32)).astype(np.uint8)
+    means: NDArray[np.float32] = squares.mean(axis=(2, 4), dtype=np.float32)
+    return np.rint(means).astype(np.uint8)
 
 
 def _lay_out(frames: Pixels, columns: int) -> Pixels:
@@ -176,53 +175,3 @@ def _encode(image: Pixels, storage: _Storage) -> bytes:
     settings = {"lossless": True} if storage.lossless else {"quality": LOSSY_QUALITY}
     Image.fromarray(image).save(stream, format="WEBP", **settings)
     return stream.getvalue()
-
-
-GAP_PX = 8
-_SMALLEST_SIDE_PX = 256
-_GREY = 128
-_WHITE = 255
-
-
-def side_by_side_webp(baseline: Frames, accelerated: Frames, fps: float) -> bytes:
-    """A lossless animated WebP, baseline left and accelerated right, looping for ever.
-
-    Small videos are enlarged by a whole factor, pixel by pixel, to about 256 px.
-
-    Args:
-        baseline: (frames, height, width, 3), RGB in [0, 1].
-        accelerated: The same shape.
-        fps: Frames per second.
-
-    Raises:
-        ValueError: The shapes differ.
-    """
-    if baseline.shape != accelerated.shape:
-        raise ValueError(f"Shapes differ: {baseline.shape} and {accelerated.shape}.")
-    images = [
-        Image.fromarray(_join(left, right))
-        for left, right in zip(_to_pixels(baseline), _to_pixels(accelerated), strict=True)
-    ]
-    stream = io.BytesIO()
-    images[0].save(
-        stream,
-        format="WEBP",
-        save_all=True,
-        append_images=images[1:],
-        duration=round(1000 / fps),
-        loop=0,
-        lossless=True,
-    )
-    return stream.getvalue()
-
-
-def _join(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    gap = np.full((left.shape[0], GAP_PX, 3), _GREY, dtype=np.uint8)
-    return np.concatenate([left, gap, right], axis=1)
-
-
-def _to_pixels(frames: Frames) -> NDArray[np.uint8]:
-    clean = np.nan_to_num(np.asarray(frames, dtype=np.float64), nan=0.0)
-    pixels = np.rint(np.clip(clean, 0.0, 1.0) * _WHITE).astype(np.uint8)
-    factor = -(-_SMALLEST_SIDE_PX // max(frames.shape[1:3]))
-    return pixels.repeat(factor, axis=1).repeat(factor, axis=2)

@@ -11,19 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from sol.diagnosis import Diagnosis
-from sol.measure.fidelity import Frames
 from sol.measure.stats import Interval, bootstrap_median
-from sol.search.crew import Job
-from sol.search.orchestrator import TRIAL_LIMIT_S, AgentRecord
+from sol.search.orchestrator import AgentRecord
 from sol.search.records import FrontierPoint, Outcome, Proposal, Speed
 from sol.stages.judge import Judged, find_winner
+from sol.stages.judged_pairs import NO_PAIRS, JudgedPairs, gather_pairs
 from sol.stages.request import Session
 from sol.stages.stacks import MeasuredStack
-from sol.validator.clips import side_by_side_webp
-from sol.validator.records import PairRecord
 from sol.validator.report.model import (
     AgentReport,
-    Clip,
+    Contribution,
     MemoryUse,
     Point,
     RunReport,
@@ -32,8 +29,6 @@ from sol.validator.report.model import (
 )
 from sol.validator.report.page import render_html
 
-_N_CLIPS = 6
-_CLIP_FRAME_RATE = 8
 _RESAMPLING_SEED = 0
 
 
@@ -42,15 +37,16 @@ def write_report(
     agents: Mapping[str, AgentRecord],
     measured: tuple[MeasuredStack, ...],
     judged: tuple[Judged, ...],
+    contributions: tuple[Contribution, ...] = (),
 ) -> Path:
     """Writes both reports into the run's folder; the path of the page."""
     folder = session.request.folder
-    clips, files = _make_clips(session, judged)
-    report = make_report(session, agents, measured, judged, clips)
+    pairs = gather_pairs(session, judged)
+    report = make_report(session, agents, measured, judged, pairs, contributions)
     text = json.dumps(to_json(report), indent=2, ensure_ascii=False)
     (folder / "report.json").write_text(text, encoding="utf-8")
     page = folder / "report.html"
-    page.write_text(render_html(report, files), encoding="utf-8")
+    page.write_text(render_html(report, pairs.sheets), encoding="utf-8")
     return page
 
 
@@ -59,7 +55,8 @@ def make_report(
     agents: Mapping[str, AgentRecord],
     measured: tuple[MeasuredStack, ...],
     judged: tuple[Judged, ...],
-    clips: tuple[Clip, ...] = (),
+    pairs: JudgedPairs = NO_PAIRS,
+    contributions: tuple[Contribution, ...] = (),
 ) -> RunReport:
     """The report as data."""
     winner = find_winner(judged)
@@ -88,7 +85,9 @@ def make_report(
         winner=measured.index(winner.measured) if winner else None,
         memory=_memory(winner),
         evidence=winner.gate.engagement if winner else {},
-        clips=clips,
+        contributions=contributions,
+        pairs=pairs.points,
+        clips=pairs.clips,
         redundancy=_redundancy(session.diagnosis),
     )
 
@@ -184,43 +183,6 @@ def _memory(winner: Judged | None) -> dict[str, MemoryUse]:
         "baseline": MemoryUse(memory.baseline_weights, memory.baseline_peak),
         "accelerated": MemoryUse(memory.accelerated_weights, memory.accelerated_peak),
     }
-
-
-def _make_clips(
-    session: Session, judged: tuple[Judged, ...]
-) -> tuple[tuple[Clip, ...], dict[str, bytes]]:
-    """The worst pairs of the last stack at the gate, side by side."""
-    if not judged:
-        return (), {}
-    stack = judged[-1].measured.candidate.stack
-    worst = sorted(judged[-1].gate.pairs, key=lambda record: record.paired.get("psnr", 0.0))
-    clips: list[Clip] = []
-    files: dict[str, bytes] = {}
-    jobs = [
-        Job("compare", (stack, (r.prompt, r.seed), clip_of_pair), TRIAL_LIMIT_S)
-        for r in worst[:_N_CLIPS]
-    ]
-    for record, done in zip(worst, session.crew.run_all(jobs), strict=False):
-        if done.failure is None:
-            name = f"pair-{len(clips) + 1}.webp"
-            files[name] = done.value[0]
-            clips.append(_clip(record, name))
-    return tuple(clips), files
-
-
-def clip_of_pair(prompt: str, seed: int, baseline: Frames, accelerated: Frames) -> bytes:
-    """A comparison for `MeasuringWorker.compare`: the two videos side by side."""
-    return side_by_side_webp(baseline, accelerated, _CLIP_FRAME_RATE)
-
-
-def _clip(record: PairRecord, file: str) -> Clip:
-    return Clip(
-        prompt=record.prompt,
-        seed=record.seed,
-        psnr=record.paired.get("psnr", float("nan")),
-        ssim=record.paired.get("ssim", float("nan")),
-        file=file,
-    )
 
 
 def _ratio(speed: Speed) -> Interval:

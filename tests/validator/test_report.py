@@ -1,158 +1,26 @@
+import base64
+import hashlib
 import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
-
-from sol.measure.stats import Interval
-from sol.target import Hardware, Model, Target, Workload
-from sol.validator.report.markup import Markup, element, join
-from sol.validator.report.model import (
-    AgentReport,
-    Clip,
-    MemoryUse,
-    Point,
-    RunReport,
-    StackReport,
-    to_json,
+from report_examples import (
+    CHECKS,
+    CONTRIBUTIONS,
+    HOSTILE,
+    REJECTED,
+    STACKS,
+    TARGET,
+    make_example_sheets,
+    make_report,
 )
+
+from sol.validator.report.markup import Markup, element, join
+from sol.validator.report.model import AgentReport, Point, to_json
 from sol.validator.report.page import render_html
 from sol.validator.report.scatter import find_ticks
-from sol.validator.verdict import Check, Verdict
-
-HOSTILE = '<script>alert("x")</script> & a $title fox'
-MIB = 1024**2
-
-CHECKS = (
-    Check("coverage", True, 12.0, 12.0, 12.0, 24, "12 prompts with 2 seeds or more, 12 needed"),
-    Check("sanity", True, 0.0, 0.0, 0.0, 24, "0 of 24 pairs have a problem", "<="),
-    Check("off_is_identity", True, 0.0, 0.0, 0.0, 2, "bit-identical after undo", "<="),
-    Check("engagement", True, 0.0, 0.0, 0.0, 24, "every technique engaged in every video", "<="),
-    Check("temporal_flickering_difference", True, 0.0004, -0.0007, -0.003, 12, "mean 0.0004"),
-    Check("sharpness_ratio_min", True, 0.981, 0.969, 0.9, 12, "ratio of means 0.981"),
-    Check("sharpness_ratio_max", True, 0.981, 0.994, 1.1, 12, "ratio of means 0.981", "<="),
-    Check("psnr_floor", True, 31.2, 29.6, 25.0, 12, "mean 31.2 over 12 prompts"),
-    Check("psnr_worst", True, 24.1, 24.1, 18.0, 24, f"lowest is 24.1: {HOSTILE!r} seed 1"),
-    Check("ssim_floor", True, 0.957, 0.948, 0.9, 12, "mean 0.957 over 12 prompts"),
-)
-BAD_CHECK = Check("psnr_floor", False, 25.4, 23.9, 25.0, 12, "mean 25.4, 95% lower bound 23.9")
-
-
-def make_verdict(*failed):
-    names = {check.name for check in failed}
-    checks = (*(check for check in CHECKS if check.name not in names), *failed)
-    reasons = tuple(f"{check.name}: {check.detail}" for check in failed)
-    word = "rejected" if failed else "accepted"
-    return Verdict(word, "embedded", "near-lossless", "ab" * 32, checks, reasons)
-
-
-def make_members(threshold):
-    return (
-        {
-            "technique": "easycache",
-            "config": {"threshold": threshold, "warmup_steps": 4},
-            "schedule": {"steps": "4-20"},
-        },
-        {"technique": "int8_dynamic", "config": {"layers": "feed_forward"}, "schedule": {}},
-    )
-
-
-STACKS = (
-    StackReport(
-        "easycache 0.08 + int8_dynamic",
-        make_members(0.08),
-        Interval(1.83, 1.79, 1.86, 10),
-        1.95,
-        25.4,
-        "rejected",
-        "the gate rejected it",
-        make_verdict(BAD_CHECK),
-    ),
-    StackReport(
-        "easycache 0.05 + int8_dynamic",
-        make_members(0.05),
-        Interval(1.62, 1.58, 1.66, 10),
-        1.7,
-        31.2,
-        "accepted",
-        "",
-        make_verdict(),
-    ),
-    StackReport(
-        "token_merge 0.5 + easycache 0.05",
-        make_members(0.05)[:1],
-        None,
-        2.1,
-        None,
-        "failed",
-        HOSTILE,
-    ),
-)
-
-
-def make_points():
-    rng = np.random.default_rng(0)
-    skills = ("cache", "quantization", "kernel_fusion", "token_pruning", "sparse_attention")
-    points = [
-        Point(
-            skill,
-            f"{skill}_technique",
-            f"{skill} setting {i}",
-            float(1 + rng.gamma(2, 0.15) * (1 - 0.1 * k)),
-            float(rng.uniform(20, 45)),
-            "kept" if i < 2 else "dominated",
-        )
-        for k, skill in enumerate(skills)
-        for i in range(6)
-    ]
-    return (
-        *points,
-        Point("cache", "easycache", "easycache 0.05", 1.41, 33.0, "kept", "", True),
-        Point("quantization", "int8_dynamic", "int8_dynamic", 1.18, 38.5, "kept", "", True),
-        Point("kernel_fusion", "compile", "compile", 1.12, 100.0, "kept"),
-        Point("cache", "easycache", "easycache 0.9", None, None, "failed", "black video"),
-    )
-
-
-TARGET = Target(
-    Model("pocket", "ltx", "0123abc", "cd" * 32),
-    Hardware("cpu", "Example 9000", 8, 31.3, ("avx2", "avx512_vnni")),
-    Workload(64, 64, 17, 24, 3.0, 16, 32, negative_prompt="<b>blurry</b>"),
-)
-
-
-def make_report(**changes):
-    settings = {
-        "run_id": "20260102-030405-pocket",
-        "created": "2026-01-02T03:04:05+00:00",
-        "outcome": "accepted",
-        "headline": "1.62x faster on Example 9000, near-lossless",
-        "target": TARGET,
-        "profile": "near-lossless",
-        "profile_digest": "ab" * 32,
-        "versions": {"python": "3.11.7", "torch": "2.13.0", "sol-tuner": "0.1.0"},
-        "baseline_s": Interval(1.94, 1.91, 1.99, 10),
-        "agents": (
-            AgentReport("cache", 24, 4, "finished", "steps 4-20 tolerate reuse"),
-            AgentReport("sparse_attention", 0, 0, "does not apply", "80 tokens: nothing to skip"),
-        ),
-        "frontier": make_points(),
-        "stacks": STACKS,
-        "winner": 1,
-        "memory": {
-            "baseline": MemoryUse(41 * MIB, 610 * MIB),
-            "accelerated": MemoryUse(14 * MIB, None),
-        },
-        "evidence": {"easycache": {"steps_skipped": 11}, "int8_dynamic": {"linears": 48}},
-        "clips": (
-            Clip("a red circle drifts right", 0, 36.5, 0.981, "good.webp"),
-            Clip(HOSTILE, 1, 24.1, 0.902, "worst.webp"),
-            Clip("a blue star on a dark background", 1, 30.0, 0.95, "gone.webp"),
-        ),
-    }
-    return RunReport(**(settings | changes))
 
 
 class Page(HTMLParser):
@@ -184,38 +52,49 @@ class Page(HTMLParser):
         return [a for a in self.attributes if name in a.get("class", "").split()]
 
 
-@pytest.fixture
-def page():
-    return Page(render_html(make_report(), {"good.webp": b"GOOD", "worst.webp": b"WORST"}))
+@pytest.fixture(scope="module")
+def sheets():
+    return make_example_sheets()
 
 
-REJECTED = {
-    "outcome": "nothing accepted",
-    "headline": "No stack held quality",
-    "winner": None,
-    "stacks": (STACKS[0], STACKS[2]),
-}
+@pytest.fixture(scope="module")
+def text(sheets):
+    return render_html(make_report(), sheets)
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
 
 
 def test_hostile_text_is_shown_and_never_run(page):
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 1
     assert HOSTILE in page.text
     assert not any(key.startswith("on") for attrs in page.attributes for key in attrs)
 
 
-def test_the_page_needs_no_network():
-    text = render_html(make_report(), {"worst.webp": b"WORST"})
-    links = re.findall(r"""(?:src|href)\s*=\s*["']([^"']*)""", text)
+def test_the_policy_allows_the_one_script_and_nothing_else(text):
+    script = re.search(r"<script>(.*)</script>", text, re.DOTALL).group(1)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text).group(1)
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy.partition("script-src")[2]
+
+
+def test_the_page_needs_no_network(text, page):
+    links = [a[key] for a in page.attributes for key in ("src", "href") if key in a]
     assert links
-    assert all(link.startswith("data:image/webp;base64,") for link in links)
+    assert all(link.startswith(("data:image/webp;base64,", "#")) for link in links)
+    anchors = {attributes.get("id") for attributes in page.attributes}
+    assert {link[1:] for link in links if link.startswith("#")} <= anchors
     assert "url(" not in text
-    assert "default-src 'none'" in text
 
 
 def test_the_verdict_comes_first_and_says_what_judged_it(page):
     assert page.text.index("Accepted") < page.text.index("Speed-up")
-    assert "All 10 checks passed" in page.text
-    assert "embedded (proxy, not VBench)" in page.text
+    assert "All 11 checks passed" in page.text
+    assert page.text.index("embedded (proxy, not VBench)") < page.text.index("Accepted")
 
 
 def test_the_speedup_has_its_interval_and_n(page):
@@ -223,10 +102,26 @@ def test_the_speedup_has_its_interval_and_n(page):
     assert "1.58 to 1.66, n = 10" in page.texts
 
 
-def test_clips_are_worst_first_and_a_lost_file_is_said(page):
-    images = [a["src"] for a in page.attributes if "src" in a]
-    assert images == ["data:image/webp;base64,V09SU1Q=", "data:image/webp;base64,R09PRA=="]
-    assert "gone.webp was not stored." in page.text
+def test_each_pair_has_a_player_with_both_arms_and_the_reason_why_it_is_shown(page):
+    players = page.with_class("player")
+    assert [p["data-label-a"] for p in players] == ["Baseline", "Baseline"]
+    assert [p["data-frames"] for p in players] == ["17", "17"]
+    assert len(page.with_class("sheet")) == 4
+    assert page.text.index("lowest psnr, 24.1; lowest ssim, 0.902") < page.text.index(
+        "sharpness ratio furthest from 1, 0.93"
+    )
+
+
+def test_the_first_player_alone_starts_by_itself(page):
+    assert ["data-autoplay" in p for p in page.with_class("player")] == [True, False]
+
+
+def test_a_pair_that_cannot_be_shown_says_why(page):
+    assert "It is missing." in page.text
+
+
+def test_a_player_says_what_its_pixels_are(page):
+    assert page.text.count("Pixels as they are") == 2
 
 
 def test_the_scatter_marks_the_winner_and_its_members_alone(page):
@@ -237,7 +132,40 @@ def test_the_scatter_marks_the_winner_and_its_members_alone(page):
 def test_every_check_of_the_winner_has_a_row_and_a_picture(page):
     for check in CHECKS:
         assert check.name in page.texts
-    assert len(page.with_class("bar")) == 2 * len(CHECKS)
+    drawn = [*CHECKS, *CHECKS, *STACKS[1].verdict.strata]
+    contributed = [c for c in CONTRIBUTIONS if c.adds]
+    assert len(page.with_class("bar")) == len(drawn) + len(contributed)
+
+
+def test_checks_are_grouped_by_stage_and_the_failed_come_first():
+    page = Page(render_html(make_report(**REJECTED), {}))
+    order = ("Probes: 2 checks", "Screening: 1 check", "Confirmation: 8 checks, 1 failed")
+    places = [page.text.index(words) for words in order]
+    assert places == sorted(places)
+    assert page.text.index("psnr_floor", places[-1]) < page.text.index("coverage", places[-1])
+
+
+def test_both_arms_of_a_metric_of_one_video_are_shown(page):
+    assert "0.9713" in page.texts
+    assert "0.9709" in page.texts
+
+
+def test_looks_and_kinds_of_prompts_are_told(page):
+    assert "sharpness_ratio_min: bound 0.89" in page.texts
+    assert "99.87%" in page.texts
+    assert page.text.index("Kinds of prompts, the worst first") < page.text.index("texture")
+
+
+def test_every_pair_is_a_dot_and_the_worst_of_each_metric_stands_out(page):
+    report = make_report()
+    assert len(page.with_class("dot")) == 2 * len(report.pairs)
+    assert len(page.with_class("worst")) == 2
+
+
+def test_what_each_member_adds_is_told_with_its_interval(page):
+    assert "1.4x (1.36 to 1.44, n = 5)" in page.texts
+    assert page.texts.count("inside the noise") == 1
+    assert "not measured: it needs what was left out" in page.texts
 
 
 def test_evidence_and_environment_are_there(page):
@@ -249,6 +177,7 @@ def test_a_run_without_a_winner_says_why_each_stack_failed():
     page = Page(render_html(make_report(**REJECTED), {}))
     assert "Nothing accepted" in page.text
     assert page.text.index("95% lower bound 23.9") < page.text.index("Baseline, one video")
+    assert "Checks of easycache 0.08 + int8_dynamic" in page.texts
     assert "there is no recipe" in page.text
     assert "✗ failed" in page.texts
 
@@ -268,7 +197,8 @@ def test_a_calibrated_table_is_not_spelt_out():
 
 
 def test_an_empty_run_still_renders():
-    empty = make_report(**REJECTED | {"stacks": (), "frontier": (), "agents": (), "memory": {}})
+    nothing = {"stacks": (), "frontier": (), "agents": (), "memory": {}, "pairs": (), "clips": ()}
+    empty = make_report(**REJECTED | nothing)
     page = Page(render_html(empty, {}))
     assert "No stack reached the gate." in page.text
     assert "No setting was measured" in page.text
@@ -289,6 +219,10 @@ def test_json_is_plain_and_finite():
     assert data["stacks"][1]["verdict"]["label"] == "embedded (proxy, not VBench)"
     assert data["stacks"][2]["verdict"] is None
     assert data["winner"] == 1
+    assert data["pairs"][-1]["prompt"] == HOSTILE
+    assert data["clips"][0]["reasons"] == ["lowest psnr, 24.1", "lowest ssim, 0.902"]
+    assert data["contributions"][1]["is_noise"] is True
+    assert data["stacks"][1]["verdict"]["looks"][1]["outcome"] == "undecided"
 
 
 @pytest.mark.parametrize(
@@ -310,8 +244,8 @@ def test_elements_escape_text_and_attributes_but_not_markup():
 
 
 def test_the_page_draws_what_changes_from_step_to_step():
-    report = make_report(redundancy={"output": (0.2, 0.05, 0.1), "guidance": ()})
+    report = make_report(redundancy={"output": (0.2, 0.05, 0.1), "guidance": ()}, clips=())
     page = render_html(report, {})
     assert page.count("<polyline") == 1
     assert "output: 5.0% to 20.0% over 3 steps" in page
-    assert "not recorded" in render_html(make_report(), {})
+    assert "not recorded" in render_html(make_report(redundancy={}), {})

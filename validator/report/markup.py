@@ -49,6 +49,13 @@ def table(label: str, head: tuple[str, ...], rows: list[tuple[Child, ...]]) -> M
     return scroll(label, content)
 
 
+def badge(passed: bool, text: str) -> Markup:
+    """A coloured word with a sign, so that colour is not needed to read it."""
+    return element(
+        "span", f"{'✓' if passed else '✗'} {text}", class_=f"badge {'good' if passed else 'bad'}"
+    )
+
+
 def scroll(label: str, content: Markup) -> Markup:
     """Content that scrolls by itself where it does not fit, by keyboard too."""
     return element("div", content, class_="scroll", role="region", aria_label=label, tabindex=0)

@@ -77,14 +77,59 @@ class MemoryUse:
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A side-by-side comparison, stored as `file`; baseline on the left."""
+class PairPoint:
+    """One prompt and seed of the judged stack.
+
+    Attributes:
+        stratum: The kind of its prompt, "" where there are none.
+        metrics: Paired metrics by name.
+    """
 
     prompt: str
     seed: int
-    psnr: float
-    ssim: float
-    file: str
+    stratum: str
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A pair to look at; its frames are given to the page by `id`.
+
+    Attributes:
+        reasons: In what it is worst, such as "lowest ssim, 0.902".
+        storage: How the page shows the pixels, or why it cannot.
+    """
+
+    id: str
+    prompt: str
+    seed: int
+    stratum: str
+    reasons: tuple[str, ...]
+    metrics: Mapping[str, float]
+    fps: float
+    storage: str
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one member adds to the accepted stack, measured by leaving it out.
+
+    Attributes:
+        speedup_without: Of the others over the baseline; None where they could not be measured.
+        adds: Speed-up of the whole stack over that; with both intervals in it.
+        is_noise: Whether what it adds cannot be told from nothing.
+        psnr_without: dB of the others on the calibration pairs.
+        psnr_with: dB of the whole stack on the same pairs.
+        reason: Why it could not be measured, if it could not.
+    """
+
+    technique: str
+    speedup_without: Interval | None = None
+    adds: Interval | None = None
+    is_noise: bool = False
+    psnr_without: float | None = None
+    psnr_with: float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,6 +140,9 @@ class RunReport:
         created: ISO 8601, UTC.
         baseline_s: Seconds of one baseline video.
         frontier: Every setting worth showing, kept or not.
+        contributions: Of each member of an accepted stack of two or more.
+        pairs: Every pair that was judged: of the winner, else of the last stack at the gate.
+        clips: The pairs to look at, the worst first.
         winner: Index of the accepted stack in `stacks`, or None.
         memory: By side, "baseline" and "accelerated".
         evidence: What each technique of the winner counted while it ran.
@@ -116,6 +164,8 @@ class RunReport:
     winner: int | None = None
     memory: Mapping[str, MemoryUse] = field(default_factory=dict)
     evidence: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    contributions: tuple[Contribution, ...] = ()
+    pairs: tuple[PairPoint, ...] = ()
     clips: tuple[Clip, ...] = ()
     redundancy: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
@@ -123,6 +173,12 @@ class RunReport:
     def winning_stack(self) -> StackReport | None:
         """The accepted stack, if there is one."""
         return None if self.winner is None else self.stacks[self.winner]
+
+    @property
+    def judged_stack(self) -> StackReport | None:
+        """The accepted stack, or the last one that the gate rejected, if any got there."""
+        at_gate = [stack for stack in self.stacks if stack.verdict]
+        return self.winning_stack or (at_gate[-1] if at_gate else None)
 
 
 def to_json(report: RunReport) -> dict[str, Any]:

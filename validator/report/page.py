@@ -1,14 +1,15 @@
-"""The run report as one HTML file: no network, no script, no library."""
+"""The run report as one HTML file: no network, no library, one script that its hash allows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
-from sol.validator.report.markup import Markup, element, join
+from sol.validator.report.checks import show_checks
+from sol.validator.report.markup import Child, Markup, element, join
 from sol.validator.report.model import RunReport
-from sol.validator.report.quality import show_checks, show_clips
+from sol.validator.report.pairs import Sheets, show_clips
+from sol.validator.report.player import hash_source, page_style, player_script
 from sol.validator.report.redundancy import show_redundancy
 from sol.validator.report.scatter import draw_frontier
 from sol.validator.report.sections import (
@@ -19,41 +20,69 @@ from sol.validator.report.sections import (
     show_speed,
     show_verdict,
 )
+from sol.validator.report.strips import show_strips
 
-_TEMPLATE = Path(__file__).parent / "page.html"
+_FOLDER = Path(__file__).parent
 
 
-def render_html(report: RunReport, clips: Mapping[str, bytes]) -> str:
+def render_html(report: RunReport, sheets: Sheets) -> str:
     """One self-contained page; all text from the report is escaped.
 
     Args:
-        clips: WebP files by the name that `report.clips` gives them; they are embedded.
+        sheets: The frames of both arms by the id of a clip in `report.clips`; they are embedded.
     """
-    template = Template(_TEMPLATE.read_text(encoding="utf-8"))
-    return template.substitute(title=join(f"Sol: {report.headline}"), body=_lay_out(report, clips))
-
-
-def _lay_out(report: RunReport, clips: Mapping[str, bytes]) -> Markup:
-    winner = report.winning_stack
-    return join(
-        show_verdict(report),
-        _section("Speed", show_speed(report)),
-        _section("The stack", show_members(report)),
-        _section("Speed against fidelity", draw_frontier(report)),
-        _section("Checks", show_checks(winner.verdict)) if winner and winner.verdict else None,
-        _section("Clips, worst first", _legend(), show_clips(report.clips, clips))
-        if report.clips
-        else None,
-        _section("What changes from step to step", show_redundancy(report)),
-        _section("What the agents tried", show_agents(report)),
-        _section("Other stacks", show_other_stacks(report)),
-        _section("Environment", show_environment(report)),
+    template = Template((_FOLDER / "page.html").read_text(encoding="utf-8"))
+    script = player_script()
+    return template.substitute(
+        title=join(f"Sol: {report.headline}"),
+        style=page_style() + (_FOLDER / "page.css").read_text(encoding="utf-8"),
+        script=script,
+        script_hash=hash_source(script),
+        body=_lay_out(report, sheets),
     )
 
 
-def _section(title: str, *content: Markup) -> Markup:
-    return element("section", element("h2", title), *content)
+def _lay_out(report: RunReport, sheets: Sheets) -> Markup:
+    sections = [
+        (title, anchor, content)
+        for title, anchor, content in _list_sections(report, sheets)
+        if content is not None
+    ]
+    return join(
+        show_verdict(report),
+        _link_sections([(title, anchor) for title, anchor, _ in sections]),
+        *(_section(title, anchor, content) for title, anchor, content in sections),
+    )
 
 
-def _legend() -> Markup:
-    return element("p", "Baseline on the left, accelerated on the right.", class_="quiet")
+def _list_sections(report: RunReport, sheets: Sheets) -> list[tuple[str, str, Markup | None]]:
+    """Title, anchor and content; what a run has not is None."""
+    judged = report.judged_stack
+    verdict = judged.verdict if judged else None
+    checks = verdict.checks if verdict else ()
+    whose = f" of {judged.label}" if judged and report.winner is None else ""
+    return [
+        ("Speed", "speed", show_speed(report)),
+        (f"Checks{whose}", "checks", show_checks(verdict) if verdict else None),
+        ("Every pair", "pairs", show_strips(report.pairs, checks) if report.pairs else None),
+        (
+            "Side by side, worst pairs first",
+            "players",
+            show_clips(report.clips, sheets) if report.clips else None,
+        ),
+        ("The stack", "stack", show_members(report)),
+        ("Speed against fidelity", "frontier", draw_frontier(report)),
+        ("What changes from step to step", "redundancy", show_redundancy(report)),
+        ("What the agents tried", "agents", show_agents(report)),
+        ("Other stacks", "others", show_other_stacks(report)),
+        ("Environment", "environment", show_environment(report)),
+    ]
+
+
+def _link_sections(titles: list[tuple[str, str]]) -> Markup:
+    links = (element("li", element("a", title, href=f"#{anchor}")) for title, anchor in titles)
+    return element("nav", element("ul", *links), aria_label="Sections")
+
+
+def _section(title: str, anchor: str, content: Child) -> Markup:
+    return element("section", element("h2", title), content, id=anchor)

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sol.validator.report.markup import Child, Markup, element, join, table
+from sol.validator.report.checks import show_checks
+from sol.validator.report.contributions import show_contributions
+from sol.validator.report.markup import Child, Markup, badge, element, join, table
 from sol.validator.report.model import RunReport, StackReport
 from sol.validator.report.numbers import NONE, show, show_bytes, show_interval
-from sol.validator.report.quality import badge, show_checks
 
 _LONGEST_SHOWN = 8
 _MEMORY_ROWS = (("Weights", "weights_bytes"), ("Peak while generating", "peak_bytes"))
@@ -20,12 +21,13 @@ def show_verdict(report: RunReport) -> Markup:
     """The outcome, what decided it, and under which gate."""
     accepted = report.outcome == "accepted"
     label = next((s.verdict.label for s in report.stacks if s.verdict), None)
+    judge = f" · judged by {label}" if label else None
+    first_line = ("Sol run report · ", element("code", report.run_id), judge)
     return element(
         "header",
-        element("p", "Sol run report · ", element("code", report.run_id), class_="quiet"),
+        element("p", *first_line, class_="quiet"),
         element("h1", badge(accepted, report.outcome.capitalize()), " ", report.headline),
         _list_reasons(report),
-        element("p", f"Quality was judged by: {label}.", class_="quiet") if label else None,
         class_="good" if accepted else "bad",
     )
 
@@ -60,6 +62,7 @@ def show_members(report: RunReport) -> Markup:
     return join(
         table("Members of the accepted stack", head, rows),
         _show_edge(stack),
+        show_contributions(report.contributions),
     )
 
 
@@ -87,7 +90,7 @@ def show_other_stacks(report: RunReport) -> Markup:
     others = [s for i, s in enumerate(report.stacks) if i != report.winner]
     if not others:
         return element("p", "No other stack was measured.")
-    return join(*(_show_stack(stack, is_open=report.winner is None) for stack in others))
+    return join(*(_show_stack(stack) for stack in others))
 
 
 def show_environment(report: RunReport) -> Markup:
@@ -129,7 +132,7 @@ def _reasons_of(stack: StackReport) -> tuple[str, ...]:
     return (stack.reason or stack.status,)
 
 
-def _show_stack(stack: StackReport, *, is_open: bool) -> Markup:
+def _show_stack(stack: StackReport) -> Markup:
     numbers = f"{show_interval(stack.speedup, 'x')}, PSNR {show(stack.psnr, ' dB')}"
     members = " + ".join(str(member.get("technique", NONE)) for member in stack.members)
     return element(
@@ -138,7 +141,7 @@ def _show_stack(stack: StackReport, *, is_open: bool) -> Markup:
         element("p", f"{members}: speed-up {numbers}.", class_="quiet"),
         element("ul", *(element("li", reason) for reason in _reasons_of(stack))),
         _show_edge(stack),
-        _fold_checks(stack, is_open=is_open),
+        _fold_checks(stack),
     )
 
 
@@ -149,11 +152,11 @@ def _show_edge(stack: StackReport) -> Markup | None:
     return element("p", f"Edge of quality: {stack.edge}.", class_="quiet")
 
 
-def _fold_checks(stack: StackReport, *, is_open: bool) -> Markup | None:
+def _fold_checks(stack: StackReport) -> Markup | None:
     if stack.verdict is None:
         return None
     checks = show_checks(stack.verdict)
-    return element("details", element("summary", "Its checks"), checks, open=is_open)
+    return element("details", element("summary", "Its checks"), checks)
 
 
 def _show_memory(report: RunReport) -> Markup | None:
