@@ -47,7 +47,7 @@ def find_ffmpeg() -> str:
 
 def run_ffmpeg(
     arguments: Sequence[str],
-    data: bytes = b"",
+    data: bytes | memoryview = b"",
     time_limit_s: float = TIME_LIMIT_S,
     executable: str | None = None,
 ) -> Finished:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def write_lossless(
     source = ("-f", "rawvideo", "-pixel_format", "rgb24", "-video_size", f"{width}x{height}")
     # A fixed number of threads: the same frames give the same bytes on every machine.
     encoder = ("-c:v", "libx264rgb", "-qp", "0", "-threads", "1", "-bitexact")
-    data = pixels.tobytes()
+    data = pixels.data.cast("B")
     comment = ("-metadata", f"comment=sha256:{hashlib.sha256(data).hexdigest()}")
     # The index comes first in the file: what a cut takes away is then missed by the reader.
     target = ("-movflags", "+faststart", "-f", "mp4", "-y", f"file:{partial}")
@@ -86,7 +87,8 @@ def write_lossless(
             f"Cannot write {path}: {error} Is the folder there, writable and not full?"
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
 
 
 def read_lossless(
@@ -144,7 +146,7 @@ def to_pixels(frames: Frames) -> Pixels:
         raise VideoFileError(f"A video of shape {frames.shape} is empty: {_MAKE_AGAIN.lower()}")
     if not np.isfinite(frames).all():
         raise VideoFileError("A video to be kept holds NaN or infinity: find what makes them.")
-    return np.rint(np.clip(frames, 0.0, 1.0) * _WHITE).astype(np.uint8)
+    return np.rint(np.clip(frames, 0.0, 1.0) * _WHITE).astype(np.uint8, order="C")
 
 
 def _check_has_bytes(path: Path) -> None:

@@ -17,15 +17,15 @@ _REC_709 = np.array([0.2126, 0.7152, 0.0722])
 
 def sharpness(frames: Frames) -> float:
     """Mean luma gradient beyond the dead zone: sqrt(dx^2 + dy^2), forward differences."""
-    luma = _luma(frames)
-    dx = np.diff(luma, axis=2)[:, :-1, :]
-    dy = np.diff(luma, axis=1)[:, :, :-1]
+    levels = luma(frames)
+    dx = np.diff(levels, axis=2)[:, :-1, :]
+    dy = np.diff(levels, axis=1)[:, :, :-1]
     return _mean_visible(np.hypot(dx, dy))
 
 
 def motion(frames: Frames) -> float:
     """Mean luma difference of consecutive frames beyond the dead zone; 0 for a still video."""
-    return _mean_visible(np.abs(np.diff(_luma(frames), axis=0)))
+    return _mean_visible(np.abs(np.diff(luma(frames), axis=0)))
 
 
 def saturation(frames: Frames) -> float:
@@ -33,7 +33,8 @@ def saturation(frames: Frames) -> float:
     return float(np.mean(np.max(frames, axis=-1) - np.min(frames, axis=-1), dtype=np.float64))
 
 
-def _luma(frames: Frames) -> NDArray[np.float64]:
+def luma(frames: Frames) -> NDArray[np.float64]:
+    """Rec. 709 luma of the encoded values, (frames, height, width)."""
     return np.asarray(frames @ _REC_709, dtype=np.float64)
 
 
