@@ -11,6 +11,7 @@ from examples import OTHER_PROMPT, PROMPT
 from sol.diagnosis import Diagnosis
 from sol.errors import NoEffectError
 from sol.schedule import Schedule
+from sol.search.altered import Altered
 from sol.search.memory_probe import measure_process_peak
 from sol.search.records import QualityFloor
 from sol.search.worker import ContaminatedWorkerError, MeasuringWorker, WorkerPlan
@@ -85,6 +86,43 @@ def test_undo_and_identity_give_the_baseline(worker):
         worker.latents_at_identity((StackItem("step_mask", {"skip": "none"}),), PAIRS[0]),
     ):
         assert np.array_equal(*latents)
+
+
+def frames_of_both(prompt, seed, baseline, accelerated):
+    return baseline, accelerated
+
+
+def test_the_pristine_pipeline_called_in_another_way(worker):
+    fewer = Altered({"steps": 4})
+    (baseline, other), counts = worker.compare(fewer, PAIRS[0], frames_of_both)
+    assert counts == {}
+    assert baseline.shape == other.shape
+    assert not np.array_equal(baseline, other)
+    same, again = worker.compare(Altered(), PAIRS[0], frames_of_both)[0]
+    assert np.array_equal(same, again)
+    assert np.array_equal(same, baseline)
+
+
+def test_effective_guidance_of_a_stack(worker):
+    nothing = worker.effective_guidance((), PAIRS[0])
+    assert nothing.ratio == pytest.approx(1.0, abs=1e-5)
+    assert nothing.residual < 1e-5
+    masked = worker.effective_guidance(MASK, PAIRS[0])
+    skipped = [step for step, w in enumerate(masked.by_step) if abs(w - masked.nominal) > 1e-3]
+    assert skipped == [3, 5]
+    assert masked.ratio == pytest.approx(1.0, abs=0.2)
+
+
+def test_effective_guidance_of_a_run_made_with_more(worker):
+    guidance = worker.effective_guidance(Altered({"guidance_scale": 3.6}), PAIRS[0])
+    assert guidance.nominal == 3.0
+    assert guidance.ratio == pytest.approx(1.2, abs=1e-5)
+
+
+def test_a_stack_that_never_engages_has_no_effective_guidance(worker):
+    inert = (StackItem("step_mask", {"skip": "3"}, Schedule(steps="none")),)
+    with pytest.raises(NoEffectError, match="step_mask never engaged"):
+        worker.effective_guidance(inert, PAIRS[0])
 
 
 def test_the_diagnosis_adds_up(worker):
