@@ -154,7 +154,7 @@ def _as_check(finding: StratumFinding) -> Check:
     kind = "floor" if finding.margin > 0 else "difference"
     return Check(
         name=f"{finding.metric}_{kind}",
-        passed=finding.bound >= finding.margin,
+        passed=finding.bound is not None and finding.bound >= finding.margin,
         value=finding.value,
         bound=finding.bound,
         margin=finding.margin,
