@@ -1,0 +1,22 @@
+"""Contrast of two colours as WCAG 2.2 defines it, from what a browser computes."""
+
+from __future__ import annotations
+
+import re
+
+_LINEAR_UP_TO = 0.04045
+
+
+def contrast(one: str, other: str) -> float:
+    """Ratio of relative luminances, 1 to 21, of two opaque colours such as `rgb(1, 2, 3)`."""
+    bright, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    red, green, blue = (_linear(int(n) / 255) for n in re.findall(r"\d+", colour)[:3])
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _linear(level: float) -> float:
+    return level / 12.92 if level <= _LINEAR_UP_TO else ((level + 0.055) / 1.055) ** 2.4
