@@ -13,7 +13,7 @@ from sol.errors import SolError, UnknownNameError
 from sol.target import STRICT, digest_of
 from sol.validation import explain, validate_plain
 from sol.validator.records import PROBES
-from sol.validator.rule_kinds import VBENCH_METRICS, Rule, Rules, Tail, one_of
+from sol.validator.rule_kinds import VBENCH_METRICS, Difference, Rule, Rules, Tail, one_of
 from sol.validator.spending import spent_error
 from sol.validator.tail import allowed_failures
 from sol.validator.verdict import Backend
@@ -75,11 +75,12 @@ class Confirmation:
 
 @dataclass(frozen=True)
 class GuidanceRange:
-    """Effective guidance scale over the baseline's, on a few prompts, inside [low, high]."""
+    """Effective guidance scale over the baseline's: inside [low, high] by one-sided bounds."""
 
     __pydantic_config__ = STRICT
 
-    prompts: Annotated[int, Field(ge=1)]
+    prompts: Annotated[int, Field(ge=2)]
+    confidence: Confidence
     low: Annotated[float, Field(gt=0, le=1)]
     high: Annotated[float, Field(ge=1)]
 
@@ -172,6 +173,8 @@ def _check_side(key: str, rules: tuple[Rule, ...], *, is_vbench: bool) -> None:
         if (rule.metric in VBENCH_METRICS) != is_vbench:
             place = "metrics" if is_vbench else "vbench"
             raise ValueError(f"{rule.metric} cannot stand under {key}, put it under {place}")
+        if is_vbench and isinstance(rule, Difference) and rule.stratum is not None:
+            raise ValueError(f"{rule.metric}: VBench rules have no stratum limit, remove it")
 
 
 def _check_tail(rule: Tail, confirmation: Confirmation, confidence: float) -> None:

@@ -8,6 +8,7 @@ O'Brien and Fleming.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from statistics import NormalDist
@@ -63,13 +64,13 @@ def look_levels(looks: tuple[int, ...], alpha: float, rho: float) -> tuple[float
     spent = spent_error(looks, alpha, rho)
     times = [n / looks[-1] for n in looks]
     levels = [spent[0]]
-    bound = _z_of(spent[0]) * times[0] ** 0.5
+    bound = _z_of(spent[0]) * math.sqrt(times[0])
     grid = _make_grid(times[0], bound)
     density = _gaussian(grid, times[0])
     for k in range(1, len(times)):
-        sd = (times[k] - times[k - 1]) ** 0.5
+        sd = math.sqrt(times[k] - times[k - 1])
         bound = _find_bound(grid, density, sd, spent[k] - spent[k - 1], times[k])
-        levels.append(1.0 - _NORMAL.cdf(bound / times[k] ** 0.5))
+        levels.append(1.0 - _NORMAL.cdf(bound / math.sqrt(times[k])))
         new_grid = _make_grid(times[k], bound)
         density = _carry(grid, density, new_grid, sd)
         grid = new_grid
@@ -78,7 +79,7 @@ def look_levels(looks: tuple[int, ...], alpha: float, rho: float) -> tuple[float
 
 def _find_bound(grid: Floats, density: Floats, sd: float, error: float, time: float) -> float:
     """The value that what is left crosses with probability `error` at this look."""
-    low, high = 0.0, _HIGHEST_Z * time**0.5
+    low, high = 0.0, _HIGHEST_Z * math.sqrt(time)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         if _crossing(grid, density, sd, middle) > error:
@@ -99,7 +100,7 @@ def _carry(grid: Floats, density: Floats, new_grid: Floats, sd: float) -> Floats
 
 
 def _make_grid(time: float, bound: float) -> Floats:
-    return np.linspace(-_FAR * time**0.5, bound, _GRID)
+    return np.linspace(-_FAR * math.sqrt(time), bound, _GRID)
 
 
 def _gaussian(x: Floats, variance: float) -> Floats:

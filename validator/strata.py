@@ -13,14 +13,14 @@ from sol.validator.profile import Profile
 from sol.validator.records import PairRecord
 from sol.validator.rule_kinds import Difference, Floor, Rule
 from sol.validator.rules import Strictness, check_rule, values_by_prompt
-from sol.validator.verdict import Backend, Check, StratumFinding
+from sol.validator.verdict import Check, StratumFinding
 
 _FEWEST_PROMPTS = 2
 _StratumRule = Difference | Floor
 
 
 def check_strata(
-    profile: Profile, backend: Backend, pairs: Sequence[PairRecord], rng: np.random.Generator
+    profile: Profile, pairs: Sequence[PairRecord], rng: np.random.Generator
 ) -> tuple[tuple[Check, ...], tuple[StratumFinding, ...]]:
     """Every rule that has a stratum limit, in every stratum.
 
@@ -28,7 +28,7 @@ def check_strata(
         A check `<metric>_<kind>_<stratum>` each; and of every stratum the rule that stands nearest
         to its limit, the worst stratum first.
     """
-    rules = [rule for rule in map(_widen, profile.rules(backend)) if rule is not None]
+    rules = [rule for rule in map(_widen, profile.metrics) if rule is not None]
     strictness = Strictness(profile.confidence, {})
     checks: list[Check] = []
     nearest: list[tuple[float, StratumFinding]] = []
@@ -75,6 +75,4 @@ def _limit(rule: _StratumRule) -> float:
 
 
 def _to_finding(stratum: str, rule: _StratumRule, check: Check) -> StratumFinding:
-    return StratumFinding(
-        stratum, check.n, rule.metric, check.value, check.bound, _limit(rule)
-    )
+    return StratumFinding(stratum, check.n, rule.metric, check.value, check.bound, _limit(rule))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,8 @@ from sol.models.families import describe_roles
 from sol.runtime.clone import clone_pipeline
 from sol.runtime.render import denoise
 from sol.runtime.ticker import start_ticking
+from sol.search.altered import Altered, rounded_outputs
+from sol.search.arms import Arms, Pair
 from sol.target import Workload
 
 
@@ -62,3 +65,15 @@ def compare_guidance(
         )
     finally:
         stop()
+
+
+def guidance_of_altered(arms: Arms, arm: Altered, pair: Pair) -> EffectiveGuidance | Unmeasurable:
+    """Of the pristine pipeline used in another way; what is done to frames does not count.
+
+    Raises:
+        GuidanceError: The run does not take the steps of the pristine pipeline.
+    """
+    clone = clone_pipeline(arms.pristine)
+    changed = arms.workload.with_overrides(arm.overrides)
+    with rounded_outputs(clone) if arm.rounds else nullcontext():
+        return compare_guidance(arms.pristine, arms.workload, clone, changed, pair, arm.prompt)

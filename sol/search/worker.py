@@ -33,7 +33,7 @@ from sol.search.arms import Pair as Pair
 from sol.search.baseline import BaselineStore
 from sol.search.calibration import compare_videos
 from sol.search.clone_slot import CloneSlot
-from sol.search.effective_guidance import compare_guidance
+from sol.search.effective_guidance import compare_guidance, guidance_of_altered
 from sol.search.latent_probes import (
     Latents,
     latents_after_undo,
@@ -267,11 +267,9 @@ class MeasuringWorker:
             NoEffectError: A technique did not engage.
             GuidanceError: The run does not take the baseline's steps, or is not finite.
         """
-        workload = self._workload
         if isinstance(arm, Altered):
-            changed = workload.with_overrides(arm.overrides)
-            clone = clone_pipeline(self._pipeline)
-            return compare_guidance(self._pipeline, workload, clone, changed, pair)
+            return guidance_of_altered(self._arms, arm, pair)
+        workload = self._workload
         applied, clone = self._arms.slot.prepare(arm)
         guidance = compare_guidance(self._pipeline, workload, clone, workload, pair)
         applied.require_engaged()

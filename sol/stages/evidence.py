@@ -83,6 +83,7 @@ class Evidence:
     _records: dict[str, PairRecord] = field(default_factory=dict)
     _failures: dict[str, str] = field(default_factory=dict)
     _pairs: dict[str, GatePair] = field(default_factory=dict)
+    _scored: set[str] = field(default_factory=set)
 
     def gather(self, pairs: Sequence[GatePair]) -> tuple[PairRecord, ...]:
         """Makes those that are not there; the records of all that could be made, in order."""
@@ -102,22 +103,24 @@ class Evidence:
         return tuple(self._failures[pair.id] for pair in pairs if pair.id in self._failures)
 
     def score(self, pairs: Sequence[GatePair], scorer: VideoScorer) -> None:
-        """Adds the scores of both arms' kept videos to the records.
+        """Adds the scores of both arms' kept videos to the records, of each pair once.
 
         Raises:
             SolError: As the scorer says.
         """
+        new = [pair for pair in pairs if pair.id not in self._scored]
         videos = {}
-        for pair in pairs:
+        for pair in new:
             files = self._files(pair)
             videos[f"{pair.id}-{_BASELINE}"] = VideoToScore(files.baseline, pair.prompt)
             videos[f"{pair.id}-{self.name}"] = VideoToScore(files.accelerated, pair.prompt)
         scores = scorer.score(videos)
-        for pair in pairs:
+        for pair in new:
             record = self._records[pair.id]
             baseline = {**record.baseline, **scores[f"{pair.id}-{_BASELINE}"]}
             accelerated = {**record.accelerated, **scores[f"{pair.id}-{self.name}"]}
             self._records[pair.id] = replace(record, baseline=baseline, accelerated=accelerated)
+            self._scored.add(pair.id)
 
     def kept(self) -> tuple[KeptPair, ...]:
         """The pairs of which both videos are on disk."""

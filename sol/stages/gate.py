@@ -218,7 +218,7 @@ class _Trial:
     def _check_strata(
         self, pairs: Sequence[GatePair]
     ) -> tuple[tuple[Check, ...], tuple[StratumFinding, ...]]:
-        return check_strata(self.profile, "embedded", self.evidence.records(pairs), self.rng)
+        return check_strata(self.profile, self.evidence.records(pairs), self.rng)
 
     def _note(self, finding: Finding) -> None:
         self.findings.append(finding)

@@ -12,22 +12,29 @@ from sol.search.crew import Crew
 from sol.search.executors.inline import InlineExecutor
 from sol.search.records import Speed
 from sol.search.worker import MemoryReading, WorkerPlan
+from sol.stages.evidence import GateSetting
+from sol.stages.gate import Gate
 from sol.stages.request import Session, TuneRequest
 from sol.target import Target
 from sol.validator.profile import parse_profile
 
-PROFILE = parse_profile(
-    {
-        "schema": "sol.gate/1",
-        "name": "test",
-        "confidence": 0.95,
-        "n_prompts": 2,
-        "n_seeds": 1,
-        "probes": [],
-        "metrics": [{"metric": "psnr", "kind": "floor", "margin": 30.0}],
+GATE: dict[str, Any] = {
+    "schema": "sol.gate/2",
+    "name": "test",
+    "confidence": 0.95,
+    "seeds": 1,
+    "screening": {"prompts": 3, "confidence": 0.8},
+    "confirmation": {
+        "looks": [6, 9],
+        "spending": 1.0,
+        "futility": 0.05,
+        "candidates": 2,
+        "extra": 2,
     },
-    "test",
-)
+    "probes": [],
+    "metrics": [{"metric": "psnr", "kind": "floor", "margin": 30.0, "stratum": 28.0}],
+}
+PROFILE = parse_profile(GATE, "test")
 NOISE = Speed(1.0, 0.97, 1.03, 3, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0))
 
 
@@ -37,7 +44,7 @@ class JudgedWorker(FakeWorker):
     def is_good(self, stack: Any) -> bool:
         return True
 
-    def compare(self, stack: Any, pair: Any, compare: Any) -> Any:
+    def compare(self, stack: Any, pair: Any, compare: Any, files: Any) -> Any:
         frames = np.full((6, 16, 16, 3), 0.2, np.float32)
         for t in range(6):
             frames[t, :, 2 * t : 2 * t + 3] = 0.8
@@ -66,20 +73,21 @@ def session_of(
     skills=("cache",),
     stacks=4,
 ) -> Session:
-    """A session with one inline worker and two held-out pairs."""
+    """A session with one inline worker and a small gate."""
     executor = InlineExecutor(make_worker=worker)
     infos = executor.start_workers(WorkerPlan("fake", None, None, {}, folder))
     budget = Budget("t", 1.0, 5, 2, 3, stacks, 3)
     request = TuneRequest("fake", None, None, {}, budget, PROFILE, tuple(skills), 0, folder)
+    crew = Crew(executor, infos)
     return Session(
         request=request,
         executor=executor,
-        crew=Crew(executor, infos),
+        crew=crew,
         journal=journal,
         infos=infos,
         target=Target(infos[0].model, infos[0].hardware, infos[0].workload),
         calibration=tuple((f"prompt {n}", n) for n in range(n_calibration)),
-        held_out=(("c", 2), ("d", 3)),
+        gate=Gate(crew, GateSetting(PROFILE, infos[0].prompts, 8.0, folder)),
         diagnosis=diagnosis,
         self_timing=NOISE,
     )

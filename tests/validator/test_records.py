@@ -21,7 +21,17 @@ def test_a_pair_has_the_metrics_asked_for(frames):
     assert (record.prompt, record.seed, record.problems) == ("a fox", 3, ())
     assert set(record.baseline) == set(record.accelerated) == {"saturation"}
     assert set(record.paired) == {"psnr"}
-    assert record.accelerated["saturation"] == pytest.approx(0.9 * record.baseline["saturation"])
+    in_8_bits = 0.5 / 255
+    wanted = 0.9 * record.baseline["saturation"]
+    assert record.accelerated["saturation"] == pytest.approx(wanted, abs=in_8_bits)
+
+
+def test_both_sides_are_measured_as_they_are_kept(frames):
+    less_than_half_a_level = frames + 0.4 / 255 * (np.rint(frames * 255) == frames * 255)
+    kept = np.rint(frames * 255) / 255
+    record = compare_pair("a fox", 3, kept, np.clip(kept + 0.4 / 255, 0, 1), METRICS)
+    assert record.paired["psnr"] == 100.0
+    assert less_than_half_a_level.shape == frames.shape
 
 
 def test_a_record_survives_pickle_and_json(frames):

@@ -12,7 +12,7 @@ def check(psnr_of):
         pair(k, psnr=psnr_of[stratum] + 0.1 * (k % 2), stratum=stratum)
         for k, stratum in enumerate(STRATA * 6)
     ]
-    return check_strata(PROFILE, "embedded", records, np.random.default_rng(0))
+    return check_strata(PROFILE, records, np.random.default_rng(0))
 
 
 def test_every_rule_with_a_stratum_limit_is_held_in_every_stratum():
@@ -42,12 +42,12 @@ def test_the_mean_of_all_would_have_passed():
 def test_rules_without_a_stratum_limit_ask_nothing():
     profile = make_profile(metrics=PROFILE.metrics[1:2])
     records = [pair(0, stratum="motion"), pair(1, stratum="motion")]
-    assert check_strata(profile, "embedded", records, np.random.default_rng(0)) == ((), ())
+    assert check_strata(profile, records, np.random.default_rng(0)) == ((), ())
 
 
 def test_a_stratum_with_one_prompt_fails_since_nothing_is_known_of_it():
     records = [pair(0, stratum="motion"), pair(1, stratum="texture"), pair(2, stratum="texture")]
-    checks, strata = check_strata(PROFILE, "embedded", records, np.random.default_rng(0))
+    checks, strata = check_strata(PROFILE, records, np.random.default_rng(0))
     assert {c.name for c in checks if not c.passed} == {
         "psnr_floor_motion",
         "temporal_flickering_difference_motion",
