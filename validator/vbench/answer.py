@@ -1,4 +1,4 @@
-"""Reading what the worker answered: every score of every video, or an error that says what is wrong."""
+"""What the worker answered: every score of every video, or an error that says what is wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from sol.target import STRICT
-from sol.validation import explain
+from sol.validation import explain, validate_plain
 from sol.validator.vbench.dimensions import DIMENSIONS, MOST
 from sol.validator.vbench.error import VBenchError
 
@@ -63,7 +63,7 @@ def read_answer(path: Path) -> Answer:
     try:
         # NaN passes here; the scores are looked at one by one.
         data: Any = json.loads(path.read_text(encoding="utf-8"))
-        return _ADAPTER.validate_python(data)
+        return validate_plain(_ADAPTER, data)
     except FileNotFoundError:
         raise VBenchError(f"VBench's worker wrote no answer. {_REMEDY}") from None
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Where VBench lives: a folder with its Python packages, its weights and a mark of completeness."""
+"""Where VBench lives: a folder with its packages, its weights and a mark of completeness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bringing weights into an environment: by download, or from a folder on a machine without network."""
+"""Bringing weights into an environment: by download, or from a folder without a network."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def find_in(source: Path, files: Sequence[WeightFile]) -> Mapping[str, Path]:
 
 def _candidates(source: Path, file: WeightFile) -> tuple[Path, ...]:
     """As in an environment of Sol, as in VBENCH_CACHE_DIR or TORCH_HOME, or by name alone."""
-    inside = (PurePosixPath(*PurePosixPath(place).parts[1:]) for place in file.places)
+    inside = (str(PurePosixPath(*PurePosixPath(place).parts[1:])) for place in file.places)
     return tuple(source / path for path in (*file.places, *inside, file.name))
 
 
@@ -90,8 +90,8 @@ def _check_digest(root: Path, file: WeightFile, locked: Locked, incoming: Path) 
     if locked.sha256 != expected:
         incoming.unlink()
         raise VBenchError(
-            f"{file.name} must have SHA-256 {expected}, got {locked.sha256}: the file is damaged or "
-            f"another one. Get it anew from {file.url}."
+            f"{file.name} must have SHA-256 {expected}, got {locked.sha256}: the file is damaged "
+            f"or another one. Get it anew from {file.url}."
         )
 
 

@@ -57,9 +57,7 @@ class SetUp:
     torch_index: str | None = None
 
 
-def set_up(
-    root: Path, how: SetUp, report: Callable[[str], None] = lambda line: None
-) -> VBenchEnv:
+def set_up(root: Path, how: SetUp, report: Callable[[str], None] = lambda line: None) -> VBenchEnv:
     """Makes the environment in `root` unless it is complete; its weights stay.
 
     PyTorch always comes by pip, which knows a machine's builds from its own configuration; uv
@@ -91,7 +89,9 @@ def check_python(python: Path) -> None:
     """Raises VBenchError unless `python` is a version that the pinned packages are built for."""
     code = "import sys; print(*sys.version_info[:2])"
     try:
-        done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [str(python), "-c", code], capture_output=True, text=True, check=True
+        )
         version = tuple(int(part) for part in done.stdout.split())
     except (OSError, subprocess.CalledProcessError, ValueError) as error:
         raise VBenchError(f"{python} is no Python: {error}. Pass another --python.") from error
@@ -113,8 +113,8 @@ def _check_room(root: Path) -> None:
         raise VBenchError(f"{root} cannot be made: {error}. Pass another --env.") from error
     if free < NEEDED_GB:
         raise VBenchError(
-            f"VBench's packages need {NEEDED_GB:g} GB, {free:.1f} GB are free in {root}: make room, "
-            "or pass another --env."
+            f"VBench's packages need {NEEDED_GB:g} GB, {free:.1f} GB are free in {root}: make "
+            "room, or pass another --env."
         )
 
 

@@ -63,7 +63,9 @@ def is_present(root: Path, file: WeightFile, lock: Mapping[str, Locked]) -> bool
     """Whether the file came by `sol vbench prefetch` and lies, whole, in all its places."""
     locked = lock.get(file.name)
     paths = [root / place for place in file.places]
-    return locked is not None and all(p.is_file() and p.stat().st_size == locked.size for p in paths)
+    return locked is not None and all(
+        p.is_file() and p.stat().st_size == locked.size for p in paths
+    )
 
 
 def missing_weights(

@@ -41,8 +41,8 @@ def run_to_end(command: Sequence[str], log: Path, timeout_s: float) -> int:
         code = process.wait(timeout_s)
     except subprocess.TimeoutExpired:
         raise VBenchError(
-            f"VBench's worker must be done in {timeout_s:g} s and was not, so it was ended: ask for "
-            f"fewer videos or dimensions, or give it more time.{last_words(log)}"
+            f"VBench's worker must be done in {timeout_s:g} s and was not, so it was ended: ask "
+            f"for fewer videos or dimensions, or give it more time.{last_words(log)}"
         ) from None
     finally:
         # Also when this process is interrupted: a judge that nobody waits for keeps the GPU.

@@ -145,7 +145,9 @@ def _read(path: Path, code: int, log: Path) -> Answer:
     if code == 0:
         return read_answer(path)
     said = read_answer(path).error if path.exists() else None
-    what = f"{said.dimension} failed" if said and said.dimension else f"ended with exit code {code}"
+    what = (
+        f"{said.dimension} failed" if said and said.dimension else f"ended with exit code {code}"
+    )
     reason = f": {said.message}." if said else f".{last_words(log)}"
     raise VBenchError(f"VBench's worker {what}{reason} {_REMEDIES.get(code, _BROKEN)}")
 

@@ -122,8 +122,7 @@ WEIGHTS: tuple[WeightFile, ...] = (
     WeightFile(
         name="bpe_simple_vocab_16e6.txt.gz",
         places=("cache/ViCLIP/bpe_simple_vocab_16e6.txt.gz",),
-        url="https://raw.githubusercontent.com/openai/CLIP/main/clip/"
-        "bpe_simple_vocab_16e6.txt.gz",
+        url="https://raw.githubusercontent.com/openai/CLIP/main/clip/bpe_simple_vocab_16e6.txt.gz",
         dimensions=("overall_consistency",),
         about_mb=1.4,
         sha256="924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a",

@@ -1,8 +1,9 @@
-"""The process that runs VBench, inside VBench's own environment: `python -I worker.py REQUEST ANSWER`.
+"""The process that runs VBench, in VBench's own environment.
 
-It stands alone: Sol is not installed beside VBench. REQUEST and ANSWER are JSON files, as VBench
-writes what it likes to stdout. Exit codes: 0 scored, 1 a dimension failed, 2 a bad request,
-3 the environment cannot run VBench; the answer says why, unless it could not be written.
+`python -I worker.py REQUEST ANSWER`. It stands alone: Sol is not installed beside VBench. REQUEST
+and ANSWER are JSON files, as VBench writes what it likes to stdout. Exit codes: 0 scored, 1 a
+dimension failed, 2 a bad request, 3 the environment cannot run VBench; the answer says why,
+unless it could not be written.
 """
 
 from __future__ import annotations
@@ -115,12 +116,12 @@ def import_vbench() -> Any:
         define_torchvision_operators()
         read_narrow_videos()
         return importlib.import_module("vbench")
-    except Exception as error:  # noqa: BLE001 - whatever an import raises, the environment is broken
+    except Exception as error:
         raise WorkerError(ENVIRONMENT_BROKEN, f"{type(error).__name__}: {error}") from error
 
 
 def define_torchvision_operators() -> None:
-    """Declares the two operators that a torchvision built for CUDA does not load beside a CPU torch.
+    """Declares two operators that torchvision, built for CUDA, does not load beside a CPU torch.
 
     Importing it then fails with "operator torchvision::nms does not exist", though VBench needs
     only its transforms, which are plain Python.
@@ -150,7 +151,7 @@ def read_narrow_videos() -> None:
     bytes, padded to 384, and 384 / 96 is 4. Its batches then fail (decord 0.6.0: widths 16, 24,
     48, 72; decord2 3.4.0: 16, 24, 32, 48, 96, 144). The pixels are there and are cut out.
     """
-    decord = importlib.import_module("decord")
+    decord: Any = importlib.import_module("decord")
     numpy = importlib.import_module("numpy")
     reader = decord.VideoReader
 
@@ -190,7 +191,7 @@ def sha256(path: Path) -> str:
 
 
 def link_videos(videos: Sequence[dict[str, Any]], folder: Path) -> dict[str, dict[str, Any]]:
-    """Links each video under a name of its own, as VBench scores all of a folder; name to video."""
+    """Links each under a name of its own, as VBench scores a whole folder; name to video."""
     folder.mkdir()
     names = {f"{index:06d}.mp4": video for index, video in enumerate(videos)}
     for name, video in names.items():
@@ -221,7 +222,7 @@ def score(
         # In percent in VBench 0.1.5, for each video; only the mean of all is divided.
         unit = _PERCENT if dimension == "imaging_quality" else 1.0
         return {name: float(value) / unit for name, value in found.items()}
-    except Exception as error:  # noqa: BLE001 - VBench's code and seven models: any of them may fail
+    except Exception as error:
         message = f"{type(error).__name__}: {error}"
         raise WorkerError(DIMENSION_FAILED, message, dimension) from error
 

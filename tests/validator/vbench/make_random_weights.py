@@ -1,9 +1,9 @@
 """Weights with random values in VBench's real cache layout, made inside VBench's environment.
 
-`python -I make_random_weights.py ROOT FOLDER_OF_WORKER`. VBench fixes the architectures, so that each has its full
-size; only the values are not trained. What is scored with them means nothing, but it is scored by
-VBench's own code from the files that it really reads. Heads that give a mark start in the middle
-of their range, as trained ones would.
+`python -I make_random_weights.py ROOT FOLDER_OF_WORKER`. VBench fixes the architectures, so that
+each has its full size; only the values are not trained. What is scored with them means nothing,
+but it is scored by VBench's own code from the files that it really reads. Heads that give a mark
+start in the middle of their range, as trained ones would.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from pathlib import Path
 
 import torch
 
-DINO_URL = "https://dl.fbaipublicfiles.com/dino/dino_vitbase16_pretrain/dino_vitbase16_pretrain.pth"
+DINO_URL = (
+    "https://dl.fbaipublicfiles.com/dino/dino_vitbase16_pretrain/dino_vitbase16_pretrain.pth"
+)
 DINO_HUB = f'''
 import timm
 import torch
@@ -37,10 +39,9 @@ def dino_vitb16(pretrained=True, **kwargs):
 
 def main(root):
     cache = root / "cache"
-    for name, make in MAKERS.items():
+    for make in MAKERS:
         torch.manual_seed(0)
         make(root, cache)
-        print(name, flush=True)
 
 
 def place(path):
@@ -121,15 +122,15 @@ def make_viclip(root, cache):
     torch.save({"model": model.state_dict()}, place(cache / "ViCLIP/ViClip-InternVid-10M-FLT.pth"))
 
 
-MAKERS = {
-    "dino": make_dino,
-    "clip": lambda root, cache: make_clip(cache, "ViT-B-32", 768, 512, 32, 12, 512),
-    "aesthetic": make_aesthetic,
-    "amt": make_amt,
-    "raft": make_raft,
-    "musiq": make_musiq,
-    "viclip": make_viclip,
-}
+MAKERS = (
+    make_dino,
+    lambda root, cache: make_clip(cache, "ViT-B-32", 768, 512, 32, 12, 512),
+    make_aesthetic,
+    make_amt,
+    make_raft,
+    make_musiq,
+    make_viclip,
+)
 
 if __name__ == "__main__":
     sys.path.insert(0, sys.argv[2])
