@@ -127,12 +127,11 @@
       this.gains = GAINS.map((gain) =>
         button(`×${gain}`, () => this.setGain(gain), { "data-gain": gain }));
       this.other = button("Other arm", () => this.flip(), { class: "other" });
-      this.note = make("output", { class: "note" });
       const choices = { class: "choices", role: "group" };
       this.gainBox = make("div", { ...choices, "aria-label": "Amplification" }, ...this.gains);
       return make("div", { class: "modes" },
         make("div", { ...choices, "aria-label": "View" }, ...Object.values(this.modes)),
-        this.gainBox, this.other, this.note);
+        this.gainBox, this.other);
     }
 
     listen() {
@@ -253,7 +252,6 @@
 
     draw() {
       const [first, second] = this.views;
-      this.note.textContent = "";
       if (this.mode === "side") {
         this.paint(first, "a");
         this.paint(second, "b");
@@ -302,8 +300,8 @@
       view.context.putImageData(image, 0, 0);
       for (const element of this.gains) press(element, Number(element.dataset.gain) === this.gain);
       const mean = sum / (3 * this.width * this.height);
-      this.note.textContent = `this frame: mean ${mean.toFixed(2)}, largest ${top} of ${WHITE}`;
-      this.name(view, `|${this.labels.a} − ${this.labels.b}| × ${this.gain}`);
+      const numbers = `this frame: mean ${mean.toFixed(2)}, largest ${top} of ${WHITE}`;
+      this.name(view, `|${this.labels.a} − ${this.labels.b}| × ${this.gain}`, numbers);
     }
 
     read(arm) {
