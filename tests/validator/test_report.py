@@ -120,6 +120,11 @@ def test_a_pair_that_cannot_be_shown_says_why(page):
     assert "It is missing." in page.text
 
 
+def test_where_no_videos_were_kept_that_is_said():
+    page = Page(render_html(make_report(clips=()), {}))
+    assert "The run keeps no videos of this stack." in page.texts
+
+
 def test_a_player_says_what_its_pixels_are(page):
     assert page.text.count("Pixels as they are") == 2
 

@@ -68,7 +68,7 @@ def _list_sections(report: RunReport, sheets: Sheets) -> list[tuple[str, str, Ma
         (
             "Side by side, worst pairs first",
             "players",
-            show_clips(report.clips, sheets) if report.clips else None,
+            show_clips(report.clips, sheets) if report.pairs else None,
         ),
         ("The stack", "stack", show_members(report)),
         ("Speed against fidelity", "frontier", draw_frontier(report)),

@@ -26,6 +26,8 @@ _KEYS = (
 
 def show_clips(clips: tuple[Clip, ...], sheets: Sheets) -> Markup:
     """A player for each clip, in order."""
+    if not clips:
+        return element("p", "The run keeps no videos of this stack.")
     figures = (_figure(clip, sheets.get(clip.id), i == 0) for i, clip in enumerate(clips))
     return join(_show_keys(), element("div", *figures, class_="clips"))
 
