@@ -11,7 +11,7 @@ import typer
 
 from sol.cli.app import app, reporting
 from sol.cli.options import Json
-from sol.terminal import print_json, print_line, print_table
+from sol.terminal import print_json, print_line, print_progress, print_table
 
 DEFAULT_ENV = Path("~/.cache/sol/vbench")
 
@@ -39,9 +39,10 @@ def setup(
     from sol.validator.vbench.install import SetUp, set_up
     from sol.validator.vbench.weights import LICENCES
 
-    uv = shutil.which("uv")
+    beside_sol = str(Path(sys.executable).parent)
+    uv = shutil.which("uv") or shutil.which("uv", path=beside_sol)
     how = SetUp(python, Path(uv) if uv else None, torch_index)
-    done = set_up(env.expanduser(), how, print_line)
+    done = set_up(env.expanduser(), how, print_progress)
     print_line(f"VBench is set up in {done.root}. Its weights: `sol vbench prefetch`.")
     for licence in LICENCES:
         print_line(licence)
@@ -62,7 +63,7 @@ def prefetch(
     """Bring the weights; each file is checked by its SHA-256."""
     from sol.commands.vbench import fetch_weights
 
-    done = fetch_weights(env.expanduser(), dimensions, weights_from, print_line)
+    done = fetch_weights(env.expanduser(), dimensions, weights_from, print_progress)
     print_line(f"All weights that were asked for are in {done.root}.")
 
 

@@ -97,7 +97,7 @@ def test_an_index_for_pytorch_is_for_pytorch_alone(root, tmp_path):
 
 def test_without_a_setup_there_is_no_environment(root):
     assert find_vbench(root) is None
-    with pytest.raises(VBenchError, match="it was not set up. Run `sol vbench setup`"):
+    with pytest.raises(VBenchError, match=r"it was not set up\. Run `sol vbench setup`"):
         get_vbench(root)
 
 
@@ -161,7 +161,7 @@ def test_what_is_no_python_is_refused(tmp_path, content):
     if content:
         path.write_text(content)
         path.chmod(0o755)
-    with pytest.raises(VBenchError, match="is no Python: .* Pass another --python"):
+    with pytest.raises(VBenchError, match=r"is no Python: .* Pass another --python"):
         check_python(path)
 
 
@@ -174,5 +174,5 @@ def test_too_little_room_is_said_before_anything_is_fetched(root, tmp_path, monk
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(VBenchError, match="cannot be made: .* Pass another --env"):
+    with pytest.raises(VBenchError, match=r"cannot be made: .* Pass another --env"):
         set_up(tmp_path / "file" / "env", SetUp(fake_python(tmp_path)))

@@ -129,7 +129,7 @@ def has_ended(pid):
 
 def test_a_python_that_is_gone_is_an_error(env, videos):
     gone = VBenchEnv(env.root, env.root / "venv" / "bin" / "python")
-    with pytest.raises(VBenchError, match="could not start.*sol vbench setup"):
+    with pytest.raises(VBenchError, match=r"could not start.*sol vbench setup"):
         ask(gone, videos)
 
 

@@ -224,7 +224,7 @@ def test_a_download_goes_on_where_it_stopped(tmp_path, answer, there):
 
 
 def test_a_download_that_is_cut_leaves_what_came_for_the_next_attempt(env):
-    with server(cut) as (url, _), pytest.raises(VBenchError, match="99 of 15000 bytes.*goes on"):
+    with server(cut) as (url, _), pytest.raises(VBenchError, match=r"99 of 15000 bytes.*goes on"):
         prefetch(env, (SUBJECT,), weights=(dino(url),))
     with server(with_ranges) as (url, asked):
         prefetch(env, (SUBJECT,), weights=(dino(url, DIGEST),))
@@ -232,7 +232,7 @@ def test_a_download_that_is_cut_leaves_what_came_for_the_next_attempt(env):
 
 
 def test_an_address_that_refuses_names_the_way_without_it(env):
-    with server(absent) as (url, _), pytest.raises(VBenchError, match="404.*--weights-from"):
+    with server(absent) as (url, _), pytest.raises(VBenchError, match=r"404.*--weights-from"):
         prefetch(env, (SUBJECT,), weights=(dino(url),))
 
 
@@ -240,7 +240,7 @@ def test_a_server_that_is_not_there_is_said(env):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/dino.pth"
-        with pytest.raises(VBenchError, match="cannot be reached.*--weights-from DIR"):
+        with pytest.raises(VBenchError, match=r"cannot be reached.*--weights-from DIR"):
             prefetch(env, (SUBJECT,), weights=(dino(url),))
 
 
