@@ -24,19 +24,7 @@ def run_to_end(command: Sequence[str], log: Path, timeout_s: float) -> int:
     Raises:
         VBenchError: It could not start, was killed by a signal, or was not done in time.
     """
-    with log.open("wb") as output:
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise VBenchError(
-                f"VBench's worker could not start: {error}. Run `sol vbench setup`."
-            ) from error
+    process = _start(command, log)
     try:
         code = process.wait(timeout_s)
     except subprocess.TimeoutExpired:
@@ -51,6 +39,22 @@ def run_to_end(command: Sequence[str], log: Path, timeout_s: float) -> int:
         process.wait()
     _check_not_killed(code, log)
     return code
+
+
+def _start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        try:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise VBenchError(
+                f"VBench's worker could not start: {error}. Run `sol vbench setup`."
+            ) from error
 
 
 def last_words(log: Path) -> str:

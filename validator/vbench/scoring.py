@@ -77,13 +77,7 @@ def score_videos(
     dimensions = check_dimensions(dimensions)
     _check_videos(videos)
     _check_weights(env, dimensions, weights)
-    with tempfile.TemporaryDirectory(prefix="sol-vbench-") as folder:
-        request, answer = Path(folder) / "request.json", Path(folder) / "answer.json"
-        request.write_text(json.dumps(_request(env, videos, dimensions, device, weights)))
-        command = [str(env.python), "-I", str(worker), str(request), str(answer)]
-        log = Path(folder) / "worker.log"
-        code = run_to_end(command, log, timeout_s)
-        found = _read(answer, code, log)
+    found = _ask(env, _request(env, videos, dimensions, device, weights), worker, timeout_s)
     check_scores(found.scores, dimensions, [video.id for video in videos])
     used = weights_of(dimensions, weights)
     _check_digests(env, found, used)
@@ -138,6 +132,17 @@ def _request(
             for file in weights_of(dimensions, weights)
         },
     }
+
+
+def _ask(env: VBenchEnv, asked: dict[str, Any], worker: Path, timeout_s: float) -> Answer:
+    with tempfile.TemporaryDirectory(prefix="sol-vbench-") as folder:
+        request, answer = Path(folder) / "request.json", Path(folder) / "answer.json"
+        request.write_text(json.dumps(asked), encoding="utf-8")
+        log = Path(folder) / "worker.log"
+        # -I: neither PYTHONPATH nor this folder may lend the worker Sol's own packages.
+        command = [str(env.python), "-I", str(worker), str(request), str(answer)]
+        code = run_to_end(command, log, timeout_s)
+        return _read(answer, code, log)
 
 
 def _read(path: Path, code: int, log: Path) -> Answer:

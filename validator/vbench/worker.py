@@ -174,7 +174,10 @@ def as_numpy(frame: Any) -> Any:
 
 def installed_versions() -> dict[str, str]:
     """What the scores were made with."""
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    try:
+        versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    except importlib.metadata.PackageNotFoundError as error:
+        raise WorkerError(ENVIRONMENT_BROKEN, f"{error.name} is not installed") from error
     return {"python": platform.python_version(), **versions}
 
 
