@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -77,12 +78,8 @@ class ReviewResult:
 
 def check_statistics() -> None:
     """Raises SolError now, rather than after the last answer, where SciPy is missing."""
-    try:
-        import scipy.stats  # noqa: F401
-    except ImportError:
-        raise SolError(
-            "A review needs SciPy for its tests: pip install 'sol-tuner[tune]'."
-        ) from None
+    if find_spec("scipy") is None:
+        raise SolError("A review needs SciPy for its tests: pip install 'sol-tuner[tune]'.")
 
 
 def evaluate(trials: Sequence[Trial], answers: Mapping[str, Answer]) -> ReviewResult:

@@ -156,7 +156,7 @@
   function flaws() {
     return make("fieldset", {}, make("legend", {}, "What is wrong with the worse one (optional)"),
       make("div", { class: "flaws" }, ...FLAWS.map((flaw, index) =>
-        button(() => toggle(flaw), { "data-flaw": flaw, "aria-pressed": trial.flaws.has(flaw) },
+        button(() => toggle(flaw), { "data-flaw": flaw, "aria-pressed": String(trial.flaws.has(flaw)) },
           `${flaw} `, make("kbd", {}, String(index + 1))))));
   }
 
