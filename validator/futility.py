@@ -11,7 +11,7 @@ import numpy as np
 from sol.measure.stats import Floats, mean_by_unit
 from sol.validator.looks import LookPlan
 from sol.validator.records import PairRecord
-from sol.validator.rule_kinds import Difference, Floor, Ratio, Rule, Tail, Worst
+from sol.validator.rule_kinds import Floor, Ratio, Rule
 from sol.validator.rules import find_failing_prompts, values_by_prompt
 
 _NORMAL = NormalDist()
@@ -29,11 +29,8 @@ def find_hopeless(
         pairs: All finite in what the rules look at.
         futility: The least chance to pass at the last look, if all goes on as it went so far.
     """
-    for rule in rules:
-        reason = _find_certain(rule, plan, pairs) or _find_unlikely(rule, plan, pairs, futility)
-        if reason:
-            return reason
-    return None
+    unlikely = (_find_unlikely(rule, plan, pairs, futility) for rule in rules)
+    return _find_certain(rules, plan, pairs) or next(filter(None, unlikely), None)
 
 
 def conditional_power(slack: Floats, share: float, level: float) -> float:
@@ -54,20 +51,15 @@ def conditional_power(slack: Floats, share: float, level: float) -> float:
     return _NORMAL.cdf((mean / error / math.sqrt(share) - z) / math.sqrt(1.0 - share))
 
 
-def _find_certain(rule: Rule, plan: LookPlan, pairs: Sequence[PairRecord]) -> str | None:
-    """A rule that no further prompt can mend."""
-    if isinstance(rule, Worst):
-        lowest = min(pair.paired[rule.metric] for pair in pairs)
-        if not lowest >= rule.margin:
-            return (
-                f"{rule.metric}_worst: a video has {lowest:.4g}, at least {rule.margin:g} needed"
-            )
-    if isinstance(rule, Tail):
-        allowed = plan.final.allowed_failures[rule.share]
-        n_failing = len(find_failing_prompts(rule, pairs))
-        if allowed is None or n_failing > allowed:
-            return f"{rule.metric}_tail: {n_failing} prompts fall below {rule.floor:g} already"
-    return None
+def _find_certain(
+    rules: Sequence[Rule], plan: LookPlan, pairs: Sequence[PairRecord]
+) -> str | None:
+    """More prompts have fallen beyond a worst limit than any look allows."""
+    allowed, failing = plan.final.allowed_failures, find_failing_prompts(rules, pairs)
+    if not failing or (allowed is not None and len(failing) <= allowed):
+        return None
+    prompt, reason = next(iter(failing.items()))
+    return f"tail: {len(failing)} prompts beyond a worst limit already, first {prompt!r}: {reason}"
 
 
 def _find_unlikely(
@@ -82,14 +74,11 @@ def _find_unlikely(
 
 
 def _slacks(rule: Rule, pairs: Sequence[PairRecord]) -> dict[str, Floats]:
-    """By check, what each prompt has beyond the limit: of a rule on means, the mean must be > 0."""
-    if isinstance(rule, Floor):
-        return {f"{rule.metric}_floor": values_by_prompt(rule, pairs) - rule.margin}
-    if isinstance(rule, Difference):
-        return {f"{rule.metric}_difference": values_by_prompt(rule, pairs) + rule.margin}
+    """By check, what each prompt has beyond the limit; the mean of it must be above 0."""
     if isinstance(rule, Ratio):
         return _ratio_slacks(rule, pairs)
-    return {}
+    limit = rule.margin if isinstance(rule, Floor) else -rule.margin
+    return {f"{rule.metric}_{rule.kind}": values_by_prompt(rule, pairs) - limit}
 
 
 def _ratio_slacks(rule: Ratio, pairs: Sequence[PairRecord]) -> dict[str, Floats]:

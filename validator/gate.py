@@ -13,7 +13,7 @@ from sol.validator.futility import find_hopeless
 from sol.validator.looks import LookPlan
 from sol.validator.profile import Profile
 from sol.validator.records import PairRecord, Probe
-from sol.validator.rules import check_rule
+from sol.validator.rules import check_rule, check_tail
 from sol.validator.verdict import Backend, Check, Look, Outcome, StratumFinding, Verdict
 
 
@@ -77,13 +77,14 @@ def look(
         replace(check, stage=plan.phase)
         for check in (
             *evidence,
+            *check_tail(rules, plan.strictness, pairs),
             *(c for rule in rules for c in check_rule(rule, plan.strictness, pairs, rng)),
         )
     )
     reasons = find_reasons(checks)
     if not reasons:
         return Finding("accepted", checks)
-    is_broken = any(not check.passed and check.value is None for check in checks)
+    is_broken = any(check.value is None for check in checks)
     if plan.is_last or is_broken or not all(check.passed for check in evidence):
         return Finding("rejected", checks, "; ".join(reasons))
     hopeless = find_hopeless(rules, plan, pairs, profile.confirmation.futility)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sol.validator.profile import Profile
-from sol.validator.rule_kinds import Tail
 from sol.validator.rules import Strictness
 from sol.validator.spending import look_levels
 from sol.validator.tail import allowed_failures
@@ -36,10 +35,9 @@ class LookPlan:
 
 
 def plan_screening(profile: Profile) -> LookPlan:
-    """The one look of the screening: shares are taken as they are."""
+    """The one look of the screening: the share of the tail is taken as it is."""
     n = profile.screening.prompts
-    allowed: dict[float, int | None] = {share: int(share * n) for share in _shares(profile)}
-    strictness = Strictness(profile.screening.confidence, allowed)
+    strictness = Strictness(profile.screening.confidence, int(profile.tail * n))
     return LookPlan("screening", n, 1.0, strictness, strictness)
 
 
@@ -61,19 +59,11 @@ def plan_confirmation(profile: Profile, n_accepted: int) -> tuple[LookPlan, ...]
         raise ValueError(f"{n_accepted} of {plan.candidates} candidates are accepted already.")
     alpha = (1.0 - profile.confidence) / left
     levels = look_levels(plan.looks, alpha, plan.spending)
-    allowed = {
-        share: allowed_failures(plan.looks, share, alpha, plan.spending)
-        for share in _shares(profile)
-    }
+    allowed = allowed_failures(plan.looks, profile.tail, alpha, plan.spending)
     strict = [
-        Strictness(1.0 - level, {share: numbers[k] for share, numbers in allowed.items()})
-        for k, level in enumerate(levels)
+        Strictness(1.0 - level, number) for level, number in zip(levels, allowed, strict=True)
     ]
     return tuple(
         LookPlan("confirmation", n, n / plan.looks[-1], strictness, strict[-1])
         for n, strictness in zip(plan.looks, strict, strict=True)
     )
-
-
-def _shares(profile: Profile) -> frozenset[float]:
-    return frozenset(rule.share for rule in profile.metrics if isinstance(rule, Tail))

@@ -13,7 +13,7 @@ from sol.errors import SolError, UnknownNameError
 from sol.target import STRICT, digest_of
 from sol.validation import explain, validate_plain
 from sol.validator.records import PROBES
-from sol.validator.rule_kinds import VBENCH_METRICS, Difference, Rule, Rules, Tail, one_of
+from sol.validator.rule_kinds import VBENCH_METRICS, Difference, Rule, Rules, one_of
 from sol.validator.spending import spent_error
 from sol.validator.tail import allowed_failures
 from sol.validator.verdict import Backend
@@ -43,7 +43,7 @@ class Screening:
 
     Attributes:
         prompts: How many.
-        confidence: Of its one-sided bounds; rules on shares and single videos count as they are.
+        confidence: Of its one-sided bounds; the share of the tail counts as it is.
     """
 
     __pydantic_config__ = STRICT
@@ -93,6 +93,7 @@ class Profile:
         confidence: That no recipe of a run was accepted wrongly, over all looks and candidates.
         seeds: Videos of each prompt; they are averaged, the prompt is the unit of every bound.
         probes: Findings that must be there and have passed.
+        tail: The share of all prompts that may fall beyond a rule's `worst`, by an exact bound.
         metrics: Rules that must all hold; a gain in one never offsets a loss in another.
         vbench: Further rules, where the back-end is VBench.
         guidance: None to leave the effective guidance alone.
@@ -107,6 +108,7 @@ class Profile:
     screening: Screening
     confirmation: Confirmation
     probes: tuple[ProbeName, ...]
+    tail: Annotated[float, Field(gt=0, lt=1)]
     metrics: Annotated[Rules, Field(min_length=1)]
     vbench: Rules = ()
     guidance: GuidanceRange | None = None
@@ -114,9 +116,8 @@ class Profile:
     def __post_init__(self) -> None:
         _check_side("metrics", self.metrics, is_vbench=False)
         _check_side("vbench", self.vbench, is_vbench=True)
-        for rule in self.metrics:
-            if isinstance(rule, Tail):
-                _check_tail(rule, self.confirmation, self.confidence)
+        if any(getattr(rule, "worst", None) is not None for rule in self.metrics):
+            _check_tail(self.tail, self.confirmation, self.confidence)
 
     def rules(self, backend: Backend) -> tuple[Rule, ...]:
         """All rules that hold with a back-end."""
@@ -173,18 +174,22 @@ def _check_side(key: str, rules: tuple[Rule, ...], *, is_vbench: bool) -> None:
         if (rule.metric in VBENCH_METRICS) != is_vbench:
             place = "metrics" if is_vbench else "vbench"
             raise ValueError(f"{rule.metric} cannot stand under {key}, put it under {place}")
-        if is_vbench and isinstance(rule, Difference) and rule.stratum is not None:
-            raise ValueError(f"{rule.metric}: VBench rules have no stratum limit, remove it")
+        if (
+            is_vbench
+            and isinstance(rule, Difference)
+            and (rule.stratum, rule.worst) != (None, None)
+        ):
+            raise ValueError(f"{rule.metric}: VBench rules have no stratum and no worst limit")
 
 
-def _check_tail(rule: Tail, confirmation: Confirmation, confidence: float) -> None:
+def _check_tail(share: float, confirmation: Confirmation, confidence: float) -> None:
     """A rule that no evidence can satisfy is a mistake, not a strict gate."""
     alpha = (1.0 - confidence) / confirmation.candidates
-    allowed = allowed_failures(confirmation.looks, rule.share, alpha, confirmation.spending)
+    allowed = allowed_failures(confirmation.looks, share, alpha, confirmation.spending)
     if all(number is None for number in allowed):
         raise ValueError(
-            f"tail rule of {rule.metric}: {confirmation.looks[-1]} prompts cannot show that at "
-            f"most {rule.share:.1%} fail; raise the last look or the share"
+            f"tail: {confirmation.looks[-1]} prompts cannot show that at most {share:.1%} fall "
+            "beyond a worst limit; raise the last look or the share"
         )
 
 

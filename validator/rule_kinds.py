@@ -39,6 +39,7 @@ class Difference:
 
     Attributes:
         stratum: A wider margin, which each kind of prompts by itself must hold.
+        worst: The most that one prompt may lose; how many may lose more, the profile's tail says.
     """
 
     __pydantic_config__ = STRICT
@@ -47,10 +48,13 @@ class Difference:
     kind: Literal["difference"]
     margin: NotNegative
     stratum: NotNegative | None = None
+    worst: NotNegative | None = None
 
     def __post_init__(self) -> None:
-        if self.stratum is not None and self.stratum < self.margin:
-            raise ValueError(f"stratum margin must be at least {self.margin}, got {self.stratum}")
+        for name in ("stratum", "worst"):
+            limit = getattr(self, name)
+            if limit is not None and limit < self.margin:
+                raise ValueError(f"{name} must be at least the margin {self.margin}, got {limit}")
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class Floor:
 
     Attributes:
         stratum: A lower floor, which each kind of prompts by itself must hold.
+        worst: The least for one prompt; how many may have less, the profile's tail says.
     """
 
     __pydantic_config__ = STRICT
@@ -67,33 +72,13 @@ class Floor:
     kind: Literal["floor"]
     margin: Finite
     stratum: Finite | None = None
+    worst: Finite | None = None
 
     def __post_init__(self) -> None:
-        if self.stratum is not None and self.stratum > self.margin:
-            raise ValueError(f"stratum floor must be at most {self.margin}, got {self.stratum}")
-
-
-@dataclass(frozen=True)
-class Worst:
-    """Lowest value of a paired metric in any single video: at least margin."""
-
-    __pydantic_config__ = STRICT
-
-    metric: PairedMetric
-    kind: Literal["worst"]
-    margin: Finite
-
-
-@dataclass(frozen=True)
-class Tail:
-    """At most `share` of all prompts fall below a floor, by an exact bound."""
-
-    __pydantic_config__ = STRICT
-
-    metric: PairedMetric
-    kind: Literal["tail"]
-    floor: Finite
-    share: Annotated[float, Field(gt=0, lt=1)]
+        for name in ("stratum", "worst"):
+            limit = getattr(self, name)
+            if limit is not None and limit > self.margin:
+                raise ValueError(f"{name} must be at most the margin {self.margin}, got {limit}")
 
 
 @dataclass(frozen=True)
@@ -120,5 +105,5 @@ def _no_repeats(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     return rules
 
 
-Rule = Annotated[Difference | Floor | Worst | Tail | Ratio, Field(discriminator="kind")]
+Rule = Annotated[Difference | Floor | Ratio, Field(discriminator="kind")]
 Rules = Annotated[tuple[Rule, ...], AfterValidator(_no_repeats)]

@@ -29,7 +29,7 @@ def check_strata(
         to its limit, the worst stratum first.
     """
     rules = [rule for rule in map(_widen, profile.metrics) if rule is not None]
-    strictness = Strictness(profile.confidence, {})
+    strictness = Strictness(profile.confidence, None)
     checks: list[Check] = []
     nearest: list[tuple[float, StratumFinding]] = []
     for stratum, own in _by_stratum(pairs).items():

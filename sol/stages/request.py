@@ -18,7 +18,7 @@ from sol.stages.evidence import VideoScorer
 from sol.stages.gate import Gate
 from sol.target import Target
 from sol.validator.profile import Profile
-from sol.validator.rule_kinds import Floor, Worst
+from sol.validator.rule_kinds import Floor
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,12 @@ class Session:
     @property
     def floor(self) -> QualityFloor:
         """The gate's floors on PSNR, which the search aims at on its own prompts."""
-        rules = [r for r in self.request.profile.metrics if r.metric == "psnr"]
+        psnr = [
+            rule
+            for rule in self.request.profile.metrics
+            if isinstance(rule, Floor) and rule.metric == "psnr"
+        ]
         return QualityFloor(
-            psnr=max((r.margin for r in rules if isinstance(r, Floor)), default=0.0),
-            worst_psnr=max((r.margin for r in rules if isinstance(r, Worst)), default=0.0),
+            psnr=max((rule.margin for rule in psnr), default=0.0),
+            worst_psnr=max((rule.worst for rule in psnr if rule.worst is not None), default=0.0),
         )

@@ -32,6 +32,7 @@ GATE: dict[str, Any] = {
         "extra": 2,
     },
     "probes": [],
+    "tail": 0.5,
     "metrics": [{"metric": "psnr", "kind": "floor", "margin": 30.0, "stratum": 28.0}],
 }
 PROFILE = parse_profile(GATE, "test")

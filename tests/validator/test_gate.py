@@ -62,7 +62,6 @@ def test_no_evidence_at_all_is_rejected():
         ([*pairs(n_prompts=3), pair(9, 5), pair(9, 5)], "coverage"),
         ([*pairs(), replace(pair(9, 0), problems=("accelerated: black",))], "sanity"),
         (pairs(psnr=24.9), "psnr_floor"),
-        ([*pairs(psnr=40.0), pair(9, 0, psnr=17.0)], "psnr_worst"),
         (pairs(flickering=0.9669), "temporal_flickering_difference"),
         (pairs(motion=0.0179), "motion_ratio_min"),
         (pairs(motion=0.0221), "motion_ratio_max"),
@@ -85,7 +84,7 @@ def test_one_value_that_is_not_finite_fails_its_rules(name, bad):
 
 def test_a_missing_metric_fails_its_rules():
     bare = replace(pair(9, 0), paired={})
-    assert failed(judge([*pairs(), bare])) == {"psnr_floor", "psnr_worst"}
+    assert failed(judge([*pairs(), bare])) == {"psnr_floor"}
 
 
 @pytest.mark.parametrize(
@@ -175,8 +174,20 @@ def test_a_share_of_failing_prompts_is_bounded_exactly():
     sound = pairs(12, 1)
     assert judge(sound, (), profile, plan).is_accepted
     verdict = judge([*sound[:-1], pair(99, ssim=0.4)], (), profile, plan)
-    assert failed(verdict) == {"ssim_tail"}
-    assert "1 of 12 prompts fall below ssim 0.5, at most 0 may, first 'p99'" in verdict.reasons[0]
+    assert failed(verdict) == {"tail"}
+    reason = verdict.reasons[0]
+    assert reason.startswith("tail: 1 of 12 prompts fall beyond a worst limit, at most 0 may")
+    assert reason.endswith("first 'p99': ssim 0.4, 0.5 at worst")
+
+
+def test_a_prompt_that_has_not_collapsed_yet_is_counted_as_one_that_did():
+    with_limit = replace(METRICS[2], worst=18.0)
+    records = [pair(p, s, psnr=25.2) for p in range(4) for s in (0, 1)]
+    assert judge(records).is_accepted
+    verdict = judge(records, profile=make_profile((with_limit,), PROFILE.probes, tail=0.6))
+    assert not verdict.is_accepted
+    assert find(verdict, "psnr_floor").value == 25.2
+    assert find(verdict, "psnr_floor").bound < 25.0
 
 
 def glance(records, plan):

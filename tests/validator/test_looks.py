@@ -29,6 +29,6 @@ def test_when_all_candidates_are_accepted_none_is_left():
 
 def test_shares_are_exact_in_the_confirmation_and_as_they_are_in_the_screening():
     profile = make_profile((*METRICS, TAIL), looks=(8, 16))
-    assert plan_screening(profile).strictness.allowed_failures == {0.25: 1}
-    allowed = [p.strictness.allowed_failures[0.25] for p in plan_confirmation(profile, 0)]
+    assert plan_screening(profile).strictness.allowed_failures == 1
+    allowed = [p.strictness.allowed_failures for p in plan_confirmation(profile, 0)]
     assert allowed == [None, 0]
