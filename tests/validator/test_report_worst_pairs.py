@@ -59,6 +59,11 @@ def test_one_pair_that_is_the_worst_twice_is_shown_once_with_both_reasons():
     assert chosen[0].reasons == ("lowest psnr, 10", "lowest ssim, 0.1")
 
 
+def test_two_rules_of_one_metric_give_one_reason():
+    rules = [("psnr", "floor"), ("psnr", "tail"), ("psnr", "worst")]
+    assert choose_worst_pairs(rules, (), PAIRS)[0].reasons == ("lowest psnr, 20",)
+
+
 def test_the_rule_nearest_to_its_limit_leads():
     checks = (
         Check("psnr_floor", True, 33.0, 32.0, 30.0, 6, ""),

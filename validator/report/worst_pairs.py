@@ -45,7 +45,9 @@ def choose_worst_pairs(
         rules: Metric and kind of each rule of the profile.
         checks: What became of the rules.
     """
-    orders = [order for rule in _by_headroom(rules, checks) if (order := _rank(rule, pairs))]
+    ranked = [order for rule in _by_headroom(rules, checks) if (order := _rank(rule, pairs))]
+    # Two rules of one metric, such as a floor and a tail, put the pairs into one order.
+    orders = {order.words: order for order in ranked}.values()
     chosen: dict[int, list[str]] = {id(p): list(p.problems) for p in pairs if p.problems}
     by_id = {id(pair): pair for pair in pairs}
     for rank in range(len(pairs)):
