@@ -113,7 +113,8 @@
         ...SPEEDS.map((speed) => make("option", { value: speed }, `${speed}×`)));
       this.pace.value = "1";
       this.pace.addEventListener("change", () => this.setSpeed(Number(this.pace.value)));
-      this.counter = make("output", { class: "counter" });
+      // No <output>: that would be read aloud at every frame.
+      this.counter = make("span", { class: "counter" });
       return make("div", { class: "transport" }, this.play,
         button("‹", () => this.step(-1), { "aria-label": "One frame back", class: "step" }),
         this.scrub,
