@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ from sol.validator.kept_videos import load_kept
 from sol.validator.review.routes import ReviewDesk
 from sol.validator.review.server import ReviewServer
 from sol.validator.review.session import ReviewRequest, ReviewSession
-from sol.validator.review.store import RECIPE
+from sol.validator.review.store import RECIPE, REVIEWS
 from sol.validator.review.words import describe
 
 _SEED_BITS = 64
 _TOKEN_BYTES = 32
 _POLL_S = 0.2
+_ONLY_OWNER = 0o600
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def review(options: ReviewOptions, announce: Callable[[str], None]) -> ReviewSum
     try:
         with ReviewServer(desk, secrets.token_urlsafe(_TOKEN_BYTES), options.port) as server:
             _introduce(desk, server, announce)
-            _serve(server, options.opens_browser)
+            with _opened_browser(server, options):
+                _serve(server)
         return _summarise(desk)
     finally:
         desk.close()
@@ -108,10 +111,28 @@ def _introduce(desk: ReviewDesk, server: ReviewServer, announce: Callable[[str],
         announce("The run accepted nothing: there are videos to look at, nothing to approve.")
 
 
-def _serve(server: ReviewServer, opens_browser: bool) -> None:
-    if opens_browser:
-        # In a thread of its own: a text browser would keep the server from answering.
-        threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
+@contextmanager
+def _opened_browser(server: ReviewServer, options: ReviewOptions) -> Iterator[None]:
+    """Opens the page through a file that only this user can read.
+
+    As an argument of the browser's process the address would be there for every user to see.
+    """
+    if not options.opens_browser:
+        yield
+        return
+    page = options.run.resolve() / REVIEWS / f".open-{server.port}.html"
+    page.parent.mkdir(exist_ok=True)
+    page.touch(mode=_ONLY_OWNER)
+    page.write_text(f'<meta http-equiv="refresh" content="0; url={server.url}">')
+    # In a thread of its own: a text browser would keep the server from answering.
+    threading.Thread(target=webbrowser.open, args=(page.as_uri(),), daemon=True).start()
+    try:
+        yield
+    finally:
+        page.unlink(missing_ok=True)
+
+
+def _serve(server: ReviewServer) -> None:
     try:
         server.serve_forever(_POLL_S)
     except KeyboardInterrupt:

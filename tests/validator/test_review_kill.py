@@ -4,10 +4,11 @@ import json
 import shutil
 import signal
 import threading
+import time
 import urllib.error
 
 import pytest
-from review_process import ReviewProcess, run_sol
+from review_servers import ReviewProcess, run_sol
 from reviewed_run import RUN_ID, make_run
 
 from sol.recipe import load_recipe
@@ -149,3 +150,24 @@ def test_what_is_no_run_is_refused(tmp_path):
     refused = run_sol("review", tmp_path, "--no-open", "--reviewer", "Ann")
     assert refused.returncode == 2
     assert "keeps no videos" in refused.stderr
+
+
+def test_the_browser_gets_the_address_through_a_file_of_the_owner_alone(serve, run, tmp_path):
+    # A browser that notes what it was started with, and what it was to open.
+    browser = tmp_path / "browser"
+    browser.write_text(
+        f'#!/bin/sh\nstat -c %a "${{1#file://}}" > {tmp_path}/mode\n'
+        f'cat "${{1#file://}}" > {tmp_path}/page\necho "$1" > {tmp_path}/argument.part\n'
+        f"mv {tmp_path}/argument.part {tmp_path}/argument\n"
+    )
+    browser.chmod(0o755)
+    server = serve(browser=str(browser))
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "argument").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert server.url in (tmp_path / "page").read_text()
+    assert server.url not in (tmp_path / "argument").read_text()
+    assert (tmp_path / "mode").read_text() == "600\n"
+    server.end()
+    assert not list((run / "review").glob(".open*"))

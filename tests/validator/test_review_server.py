@@ -1,18 +1,14 @@
-import http.client
 import json
 import shutil
-import socket
 import threading
-from contextlib import closing
 
 import pytest
+from review_servers import ServedReview
 from reviewed_run import RUN_ID, WHEN, make_run
 
 from sol.recipe import load_recipe
 from sol.validator.review.plan import ReviewError
-from sol.validator.review.routes import ReviewDesk
 from sol.validator.review.server import LARGEST_BODY, ReviewServer
-from sol.validator.review.session import ReviewRequest
 from sol.validator.review.store import folder_name
 
 TOKEN = "t0ken-of-the-test"
@@ -28,50 +24,9 @@ def run(made_run, tmp_path):
     return shutil.copytree(made_run, tmp_path / RUN_ID)
 
 
-class Page:
-    """What a browser would send to a server that runs in a thread."""
-
-    def __init__(self, run, reviewer="Ann"):
-        request = ReviewRequest(run, None, 3, False, lambda: WHEN)
-        self.desk = ReviewDesk(request, reviewer)
-        self.server = ReviewServer(self.desk, TOKEN)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def send(self, method, path, body=None, headers=None, token=TOKEN):
-        """Status, headers and content."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
-        with closing(connection):
-            connection.request(method, f"/{token}/{path}", body, headers or {})
-            reply = connection.getresponse()
-            return reply.status, reply.headers, reply.read()
-
-    def get(self, path="state"):
-        status, _, content = self.send("GET", path)
-        return status, json.loads(content)
-
-    def post(self, path, data):
-        headers = {"Content-Type": "application/json"}
-        status, _, content = self.send("POST", path, json.dumps(data), headers)
-        return status, json.loads(content)
-
-    def raw(self, text):
-        """The first line of the reply to bytes as they are."""
-        with socket.create_connection(("127.0.0.1", self.server.port), timeout=20) as connection:
-            connection.sendall(text)
-            connection.shutdown(socket.SHUT_WR)
-            return connection.makefile("rb").readline().decode()
-
-    def close(self):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-        self.desk.close()
-
-
 @pytest.fixture
 def page(run):
-    page = Page(run)
+    page = ServedReview(run, TOKEN)
     yield page
     page.close()
 
@@ -338,7 +293,7 @@ def test_a_video_that_is_gone_is_said_without_its_path(page, run):
 
 
 def test_a_reviewer_without_a_name_is_asked(run):
-    page = Page(run, reviewer=None)
+    page = ServedReview(run, TOKEN, reviewer=None)
     try:
         assert page.get()[1] == {"phase": "name", "run": RUN_ID}
         assert page.post("answer", {"trial": "x", "choice": "left"})[0] == 409
