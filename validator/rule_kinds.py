@@ -12,7 +12,9 @@ from sol.target import STRICT
 from sol.validator.metrics.table import PAIRED_METRICS, VIDEO_METRICS
 from sol.validator.vbench.dimensions import DIMENSIONS
 
-VBENCH_METRICS = ("vbench_quality", *(f"vbench_{name}" for name in DIMENSIONS))
+VBENCH_PREFIX = "vbench_"
+VBENCH_QUALITY = f"{VBENCH_PREFIX}quality"
+VBENCH_METRICS = (VBENCH_QUALITY, *(f"{VBENCH_PREFIX}{name}" for name in DIMENSIONS))
 """The quality aggregate, and each dimension."""
 
 

@@ -32,8 +32,10 @@ BackendName = Annotated[
         help="auto, embedded or vbench; auto takes VBench where `sol vbench setup` was run.",
     ),
 ]
+DEFAULT_VBENCH_ENV = Path("~/.cache/sol/vbench")
 VBenchFolder = Annotated[
-    Path | None, typer.Option("--vbench-env", help="Where VBench was set up, if elsewhere.")
+    Path,
+    typer.Option("--vbench-env", envvar="SOL_VBENCH_ENV", help="Where VBench was set up."),
 ]
 Height = Annotated[int | None, typer.Option(help="Pixels; by default the model's.")]
 Width = Annotated[int | None, typer.Option(help="Pixels; by default the model's.")]

@@ -10,6 +10,8 @@ from rich.console import Console
 
 from sol.cli.app import EXIT_NOTHING, app, reporting
 from sol.cli.options import (
+    DEFAULT_VBENCH_ENV,
+    BackendName,
     Device,
     DtypeName,
     ExecutorName,
@@ -21,6 +23,7 @@ from sol.cli.options import (
     ModelName,
     RayAddress,
     Steps,
+    VBenchFolder,
     Width,
     Workers,
     workload_overrides,
@@ -35,6 +38,8 @@ def tune(
     budget: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
     skills: Annotated[str | None, typer.Option(help="Comma-separated; by default all.")] = None,
     gate: GateName = None,
+    backend: BackendName = "auto",
+    vbench_env: VBenchFolder = DEFAULT_VBENCH_ENV,
     output: Annotated[Path, typer.Option(help="Folder for runs.")] = Path("runs"),
     device: Device = None,
     dtype: DtypeName = None,
@@ -60,6 +65,8 @@ def tune(
         budget=budget,
         skills=skills,
         gate=gate,
+        backend=backend,
+        vbench_env=vbench_env.expanduser(),
         output=output,
         device=device,
         dtype=dtype,

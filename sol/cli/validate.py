@@ -9,6 +9,7 @@ import typer
 
 from sol.cli.app import EXIT_REJECTED, app, reporting
 from sol.cli.options import (
+    DEFAULT_VBENCH_ENV,
     AnyHardware,
     BackendName,
     Device,
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from sol.validator.verdict import Look
 
 
+_Named = tuple[str | None, str, Path]
+"""Gate, back-end, and folder of VBench, as the user named them."""
+
+
 @app.command()
 @reporting
 def validate(
@@ -41,7 +46,7 @@ def validate(
     ] = False,
     gate: GateName = None,
     backend: BackendName = "auto",
-    vbench_env: VBenchFolder = None,
+    vbench_env: VBenchFolder = DEFAULT_VBENCH_ENV,
     model: OtherModel = None,
     device: Device = None,
     dtype: DtypeName = None,
@@ -70,7 +75,7 @@ def _validate(
     recipe: Path,
     model: str | None,
     any_hardware: bool,
-    named: tuple[str | None, str, Path | None],
+    named: _Named,
     runners: ExecutorChoice,
     json_output: bool,
 ) -> None:
@@ -81,7 +86,7 @@ def _validate(
     from sol.recipe import load_recipe
 
     loaded = load_recipe(recipe)
-    choice = _choose_gate(named, loaded.target.model.id)
+    choice = _choose_gate(named, loaded.target.model.id, loaded.target.hardware.device)
     runners = replace(runners, device=loaded.target.hardware.device)
     with open_executor(runners) as runner:
         verdict = run_validate(loaded, choice, runner, model, any_hardware, _tell_look).verdict
@@ -98,18 +103,16 @@ def _try_gate(
     model: str,
     device: str | None,
     dtype: str | None,
-    named: tuple[str | None, str, Path | None],
+    named: _Named,
     runners: ExecutorChoice,
     json_output: bool,
 ) -> None:
     from sol.commands.executor import open_executor
     from sol.commands.validate import ModelChoice, try_gate
 
-    choice = _choose_gate(named, model)
+    choice = _choose_gate(named, model, device)
     with open_executor(runners) as runner:
-        results = try_gate(
-            ModelChoice(model, device, dtype, {}), choice, runner, _tell_planted
-        )
+        results = try_gate(ModelChoice(model, device, dtype, {}), choice, runner, _tell_planted)
     wrong = [result for result in results if not result.is_right]
     if json_output:
         print_json([result.to_json() for result in results])
@@ -122,7 +125,7 @@ def _try_gate(
         raise typer.Exit(EXIT_REJECTED)
 
 
-def _choose_gate(named: tuple[str | None, str, Path | None], model: str) -> GateChoice:
+def _choose_gate(named: _Named, model: str, device: str | None) -> GateChoice:
     from sol.commands.backend import choose_scorer
     from sol.commands.validate import GateChoice
     from sol.models.catalog import default_gate
@@ -130,7 +133,7 @@ def _choose_gate(named: tuple[str | None, str, Path | None], model: str) -> Gate
 
     gate, backend, vbench_env = named
     profile = load_profile(gate or default_gate(model))
-    return GateChoice(profile, choose_scorer(backend, profile, vbench_env))
+    return GateChoice(profile, choose_scorer(backend, profile, vbench_env.expanduser(), device))
 
 
 def _rows(results: tuple[PlantedResult, ...]) -> list[tuple[str, ...]]:

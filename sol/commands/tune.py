@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sol.commands.backend import choose_scorer
 from sol.commands.executor import ExecutorChoice, open_executor
 from sol.errors import SolError, UnknownNameError
 from sol.models.catalog import default_gate
@@ -27,6 +28,7 @@ class TuneOptions:
 
     Attributes:
         skills: Names with commas between them, or None for all.
+        vbench_env: Where VBench was set up, if it was.
         output: The folder in which the run's own is made.
     """
 
@@ -34,6 +36,8 @@ class TuneOptions:
     budget: str
     skills: str | None
     gate: str | None
+    backend: str
+    vbench_env: Path
     output: Path
     device: str | None
     dtype: str | None
@@ -85,6 +89,7 @@ def _make_request(options: TuneOptions) -> TuneRequest:
         overrides=options.overrides,
         budget=budget,
         profile=profile,
+        scorer=choose_scorer(options.backend, profile, options.vbench_env, options.device),
         skills=skills,
         seed=options.seed,
         folder=make_run_folder(options.output, options.model),
