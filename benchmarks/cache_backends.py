@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
@@ -30,8 +31,8 @@ from sol.search.executors.inline import InlineExecutor
 from sol.search.orchestrator import TRIAL_LIMIT_S
 from sol.search.records import Speed, WorkerInfo
 from sol.search.worker import Pair, WorkerPlan
-from sol.stages.gate import GateResult, run_gate
-from sol.stages.start import held_out_pairs
+from sol.stages.evidence import GateSetting
+from sol.stages.gate import Gate, GateResult
 from sol.technique import Stack, StackItem
 from sol.validator.profile import load_profile
 
@@ -106,12 +107,16 @@ def main() -> None:
         infos = executor.start_workers(WorkerPlan(args.model, "cpu", None, {}, Path(folder)))
         crew = Crew(executor, infos)
         profile = load_profile(default_gate(args.model))
-        pairs = held_out_pairs(profile, infos[0].prompts)
+        fps = infos[0].workload.frame_rate
+        setting = GateSetting(profile, infos[0].prompts, fps, Path(folder))
         plans = _make_plans(crew, infos[0], args.plans) if args.plans else []
         rows = []
         for entrant in (*found, *plans, *RIVALS):
-            gate = run_gate(crew, entrant.stack, profile, pairs)
-            rows.append(_row(entrant, gate, _time(crew, entrant.stack, pairs[0], args.pairs)))
+            # A gate of its own: each row is judged as the first stack of a run would be.
+            gate = Gate(crew, setting)
+            result = gate.judge(entrant.stack)
+            speed = _time(crew, entrant.stack, gate.first_pair, args.pairs)
+            rows.append(_row(entrant, result, speed))
             print(_markdown_row(rows[-1]), flush=True)
     _write(args.out, args.model, infos[0].hardware.name, rows)
 
@@ -144,15 +149,15 @@ def _time(crew: Crew, stack: Stack, pair: Pair, n_pairs: int) -> Speed | None:
 
 
 def _row(entrant: Entrant, gate: GateResult, speed: Speed | None) -> dict[str, Any]:
-    checks = {check.name: check for check in gate.verdict.checks}
-    psnr, worst = checks.get("psnr_floor"), checks.get("psnr_worst")
+    psnrs = [record.paired["psnr"] for record in gate.pairs if record.paired]
     return {
         "library": entrant.source,
         "setting": entrant.setting,
         "speedup": speed and [speed.median, speed.low, speed.high],
         "n": speed and speed.n,
-        "psnr": psnr and psnr.value,
-        "worst_psnr": worst and worst.value,
+        "psnr": statistics.mean(psnrs) if psnrs else None,
+        "worst_psnr": min(psnrs, default=None),
+        "videos": len(psnrs),
         "verdict": gate.verdict.verdict,
         "reasons": list(gate.verdict.reasons),
     }

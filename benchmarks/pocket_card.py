@@ -12,16 +12,6 @@ from pathlib import Path
 from typing import Any
 
 ATTRIBUTES = ("colour", "motion", "shape", "count", "size", "all")
-DAMAGE_METRICS = (
-    "psnr",
-    "ssim",
-    "in_step",
-    "pocket_agreement",
-    "pocket_fit ratio",
-    "sharpness ratio",
-    "motion ratio",
-    "saturation ratio",
-)
 
 
 def main() -> None:
@@ -38,8 +28,6 @@ def render(results: Mapping[str, Any]) -> str:
         _steps(results["steps"]),
         "### Seeds, round trip, time",
         _single_numbers(results),
-        "### Damage at the gate",
-        _damage(results["damage"]),
         "### The judge on drawn clips",
         _scores("clips", results["judge_on_drawn_clips"]),
     )
@@ -94,23 +82,6 @@ def _single_numbers(results: Mapping[str, Any]) -> str:
         ],
     ]
     return _table(["", "", "n"], [[str(cell) for cell in row] for row in rows])
-
-
-def _damage(by_name: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = [
-        [
-            name,
-            *(f"{finding['means'][metric]:.3g}" for metric in DAMAGE_METRICS),
-            _verdict(finding),
-        ]
-        for name, finding in by_name.items()
-    ]
-    return _table(["planted", *DAMAGE_METRICS, "gate"], rows)
-
-
-def _verdict(finding: Mapping[str, Any]) -> str:
-    failed = finding["failed"]
-    return f"{finding['verdict']}: {', '.join(failed)}" if failed else finding["verdict"]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

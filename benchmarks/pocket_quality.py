@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from damage import OTHER_SEED, SPOILERS, measure_damage
 from studio import Studio, load_weights, make_alone, use_one_thread
 
 from sol.measure.fidelity import Frames, psnr
@@ -30,6 +29,7 @@ from sol.models.pocket.sampling import Sampling
 from sol.models.pocket.training.autoencoder import clips_to_pixels
 from sol.models.pocket.training.plots import plot_samples
 from sol.models.pocket.workload import GUIDANCE_SCALE, LONG, NUM_STEPS, SHORT, ClipShape
+from sol.validator.damage import blur, freeze, lag
 from sol.validator.metrics.look import sharpness
 from sol.validator.metrics.pocket.reading import read_clip
 from sol.validator.metrics.pocket.score import find_hits, pocket_fit
@@ -39,6 +39,8 @@ FEWER_STEPS = (4, 8, 12)
 CLIP_SEED = 99
 """Of the drawn clips that the autoencoder and the judge are measured on."""
 N_SHOWN = 16
+OTHER_SEED = 10_000
+SPOILERS = {"blur": blur, "freeze": freeze, "lag": lag}
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,12 @@ class Effort:
     prompts: int = 200
     solution: int = 32
     seeds: int = 32
-    damage: int = 12
     long: int = 32
     clips: int = 200
     timed: int = 9
 
 
-QUICK = Effort(prompts=20, solution=3, seeds=4, damage=12, long=2, clips=20, timed=3)
+QUICK = Effort(prompts=20, solution=3, seeds=4, long=2, clips=20, timed=3)
 
 
 def main() -> None:
@@ -98,7 +99,6 @@ def _measure_videos(
     yield "guidance", measure_guidance(studio, effort)
     yield "steps", measure_steps(studio, effort, videos)
     yield "seeds", measure_seeds(studio, effort, videos)
-    yield "damage", {k: asdict(v) for k, v in measure_damage(studio, effort.damage).items()}
     yield "long", score(studio.make(Sampling(shape=LONG), effort.long))
 
 
