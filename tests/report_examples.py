@@ -209,7 +209,7 @@ def make_clips():
             "Pixels as they are: stored without loss, at full size.",
         ),
         Clip(
-            "gone", "a blue star", 1, "", ("lowest ssim but 1, 0.95",), {}, 8.0, "It is missing."
+            "gone", "a blue star", 1, "", ("lowest ssim (no. 2), 0.95",), {}, 8.0, "It is missing."
         ),
     )
 

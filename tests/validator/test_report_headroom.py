@@ -20,6 +20,8 @@ def check(name, bound, margin, rule=">="):
         (check("sharpness_ratio_max", 1.0, 1.1, "<="), 1.0),
         (check("sharpness_ratio_max", 1.15, 1.1, "<="), -0.5),
         (check("ssim_floor", 0.95, 0.9), 0.5),
+        (check("ssim_floor_texture", 0.95, 0.9), 0.5),
+        (check("flicker_difference_motion", 0.0, -0.006), 1.0),
         (check("vmaf_worst", 95.0, 90.0), 0.5),
         (check("psnr_floor", 45.0, 30.0), 0.5),
         (check("psnr_tail", 1.0, 4.0, "<="), 0.75),

@@ -49,7 +49,7 @@ def test_the_worst_of_each_metric_is_chosen_with_its_reason():
 def test_then_come_the_second_worst():
     chosen = choose_worst_pairs(RULES[:1], (), PAIRS, 3)
     assert names(chosen)[:2] == ["noisy", "broken"]
-    assert chosen[1].reasons == ("lowest psnr but 1, 25",)
+    assert chosen[1].reasons == ("lowest psnr (no. 2), 25",)
 
 
 def test_one_pair_that_is_the_worst_twice_is_shown_once_with_both_reasons():

@@ -7,6 +7,7 @@ difference (0) or a ratio (1), a perfect score for a floor. PSNR has none: one i
 from __future__ import annotations
 
 import math
+import re
 
 from sol.validator.report.markup import Markup, element, join
 from sol.validator.verdict import Check
@@ -17,6 +18,8 @@ _DOT, _ARROW, _CAP = 3.5, 5.0, 5.0
 
 _PERFECT = {"psnr": math.inf, "vmaf": 100.0, "vmaf_neg": 100.0}
 """Scores of equal videos; 1 by every other paired metric."""
+_RULE = re.compile(r"(.+)_(ratio(?=_m)|floor|worst)(?:_.+)?")
+"""A check's name is its metric and kind, and the kind of prompts where it is about those."""
 
 
 def find_headroom(check: Check) -> float | None:
@@ -78,11 +81,11 @@ def _margin_of(check: Check) -> float:
 
 
 def _find_reference(name: str) -> float:
-    if name.endswith(("_ratio_min", "_ratio_max")):
-        return 1.0
-    if name.endswith(("_floor", "_worst")):
-        return _PERFECT.get(name.rpartition("_")[0], 1.0)
-    return 0.0
+    found = _RULE.fullmatch(name)
+    if found is None:
+        return 0.0
+    metric, kind = found.groups()
+    return 1.0 if kind == "ratio" else _PERFECT.get(metric, 1.0)
 
 
 def _place(headroom: float) -> float:

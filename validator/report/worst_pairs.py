@@ -113,5 +113,5 @@ def _ratio(pair: PairRecord, metric: str) -> float:
 
 
 def _explain(order: _Order, rank: int, number: float) -> str:
-    place = f"{order.words}, {number:.4g}"
-    return place if rank == 0 else f"{order.words} but {rank}, {number:.4g}"
+    place = f" (no. {rank + 1})" if rank else ""
+    return f"{order.words}{place}, {number:.4g}"
