@@ -34,15 +34,16 @@ def find_ffmpeg() -> str:
     """The path of the executable.
 
     Raises:
-        FfmpegError: imageio-ffmpeg is not installed.
+        FfmpegError: imageio-ffmpeg is not installed, or came without an ffmpeg.
     """
     try:
         import imageio_ffmpeg
-    except ImportError:
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError) as error:
         raise FfmpegError(
-            "Needs the ffmpeg of imageio-ffmpeg: pip install 'sol-tuner[tune]'."
-        ) from None
-    return str(imageio_ffmpeg.get_ffmpeg_exe())
+            f"The ffmpeg of imageio-ffmpeg is missing ({error}): pip install 'sol-tuner[tune]'."
+        ) from error
 
 
 def run_ffmpeg(

@@ -1,6 +1,8 @@
 import subprocess
+import sys
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from fake_ffmpeg import fake_ffmpeg
@@ -199,6 +201,21 @@ def test_an_ffmpeg_that_fails_while_writing_leaves_the_old_file(
         write_lossless(to_float(levels(seed=1)), video, 16, time_limit_s=limit_s, ffmpeg=fake)
     assert video.read_bytes() == before
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_missing_package_is_said(video, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(VideoFileError, match=r"pip install 'sol-tuner\[tune\]'"):
+        read_lossless(video)
+
+
+def test_a_package_without_an_executable_is_said(video, monkeypatch):
+    def find_none():
+        raise RuntimeError("No ffmpeg exe could be found.")
+
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", find_none)
+    with pytest.raises(VideoFileError, match=r"No ffmpeg exe.*pip install"):
+        read_lossless(video)
 
 
 def test_an_ffmpeg_that_is_not_there_is_said(video):
