@@ -88,7 +88,8 @@ def asked(monkeypatch):
     def score(env, videos, dimensions, timeout_s, device):
         calls.append([video.id for video in videos])
         scores = {video.id: dict.fromkeys(dimensions, 0.8) for video in videos}
-        return SimpleNamespace(by_video=scores)
+        versions, weights = {"vbench": "0.1.5"}, {"amt-s.pth": "sha256:ab"}
+        return SimpleNamespace(by_video=scores, versions=versions, weights=weights)
 
     monkeypatch.setattr(vbench_scorer, "score_videos", score)
     return calls
@@ -111,6 +112,12 @@ def test_a_video_is_scored_once(asked, video, tmp_path):
     scorer.score({"a": video})
     assert set(scorer.score({"a": video, "b": video})) == {"a", "b"}
     assert asked == [["a"], ["b"]]
+
+
+def test_what_scored_is_recorded(asked, video, tmp_path):
+    scorer = VBenchScorer(VBenchEnv(tmp_path, tmp_path), ("temporal_flickering",))
+    scorer.score({"a": video})
+    assert scorer.sources == {"vbench: vbench": "0.1.5", "vbench: amt-s.pth": "sha256:ab"}
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "gone", "text"])

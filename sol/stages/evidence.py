@@ -34,6 +34,11 @@ class VideoToScore:
 class VideoScorer(Protocol):
     """Scores finished videos from their files, such as VBench does."""
 
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Versions, and digests of weights, behind the scores so far, by name."""
+        ...
+
     def score(self, videos: Mapping[str, VideoToScore]) -> Mapping[str, Mapping[str, float]]:
         """Metrics by name, of each video by its id.
 

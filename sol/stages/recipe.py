@@ -56,6 +56,7 @@ def make_recipe(session: Session, winner: Judged) -> Recipe:
                 *(
                     QualityCheck(c.name, _round(c.value), _round(c.bound), _round(c.margin), c.n)
                     for c in verdict.checks
+                    if c.stage != "screening"
                 ),
                 *_edge_check(winner.measured.edge),
             ),
@@ -72,7 +73,7 @@ def make_recipe(session: Session, winner: Judged) -> Recipe:
         provenance=Provenance(
             run_id=session.request.folder.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            versions=session.infos[0].versions,
+            versions=session.versions,
             gate=verdict.profile,
             gate_digest=verdict.profile_digest,
             backend=verdict.label,

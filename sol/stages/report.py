@@ -73,7 +73,7 @@ def make_report(
         target=session.target,
         profile=session.request.profile.name,
         profile_digest=session.request.profile.digest,
-        versions=session.infos[0].versions,
+        versions=session.versions,
         baseline_s=_seconds(session.self_timing),
         agents=tuple(_agent_report(record) for record in agents.values()),
         frontier=tuple(

@@ -67,6 +67,12 @@ class Session:
     self_timing: Speed
 
     @property
+    def versions(self) -> Mapping[str, str]:
+        """Of the packages that made and judged the videos, and digests of a scorer's weights."""
+        scorer = self.gate.setting.scorer
+        return {**self.infos[0].versions, **({} if scorer is None else scorer.sources)}
+
+    @property
     def noise(self) -> float:
         """How far from 1 the speed-up of nothing reads: a gain must be beyond it."""
         return max(self.self_timing.high - 1, 0.0)

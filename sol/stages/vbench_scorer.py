@@ -30,11 +30,13 @@ class VBenchScorer:
 
     Attributes:
         device: As PyTorch writes it.
+        sources: Versions of VBench's packages and SHA-256 of its weights, once it has scored.
     """
 
     env: VBenchEnv
     dimensions: Collection[str]
     device: str = "cpu"
+    sources: dict[str, str] = field(default_factory=dict)
     _known: dict[str, Mapping[str, float]] = field(default_factory=dict)
 
     def score(self, videos: Mapping[str, VideoToScore]) -> Mapping[str, Mapping[str, float]]:
@@ -51,6 +53,8 @@ class VBenchScorer:
             files = [VideoFile(name, video.path, video.prompt) for name, video in new.items()]
             limit = _START_S + _VIDEO_S * len(files) * len(self.dimensions)
             scores = score_videos(self.env, files, self.dimensions, limit, self.device)
+            self.sources |= {f"vbench: {name}": text for name, text in scores.versions.items()}
+            self.sources |= {f"vbench: {name}": text for name, text in scores.weights.items()}
             self._known |= {name: _named(found) for name, found in scores.by_video.items()}
         return {name: self._known[name] for name in videos}
 

@@ -102,6 +102,7 @@ class FakeScorer:
     loss: float = 0.0
     failure: str = ""
     asked: list[set[str]] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
 
     def score(self, videos):
         self.asked.append(set(videos))
