@@ -201,6 +201,22 @@ def test_a_calibrated_table_is_not_spelt_out():
     assert "table=(24 values), n=3" in page.texts
 
 
+@pytest.mark.parametrize(
+    ("without", "whole", "words"),
+    [
+        (38.5, 31.2, "7.30 dB"),
+        (40.343085, 40.343107, "0.00 dB"),
+        (30.0, 31.0, "-1.00 dB"),
+        (100.0, 40.3, "all that is lost"),
+        (100.0, 100.0, "nothing"),
+    ],
+)
+def test_what_a_member_costs_in_quality(without, whole, words):
+    member = replace(CONTRIBUTIONS[0], psnr_without=without, psnr_with=whole)
+    page = Page(render_html(make_report(contributions=(member,)), {}))
+    assert words in page.texts
+
+
 def test_an_empty_run_still_renders():
     nothing = {"stacks": (), "frontier": (), "agents": (), "memory": {}, "pairs": (), "clips": ()}
     empty = make_report(**REJECTED | nothing)

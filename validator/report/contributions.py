@@ -8,6 +8,7 @@ from sol.measure.stats import Interval
 from sol.validator.report.markup import Child, Markup, element, join, table
 from sol.validator.report.model import Contribution
 from sol.validator.report.numbers import show, show_interval
+from sol.validator.report.scatter import PSNR_SHOWN_DB
 
 _WIDTH, _HEIGHT, _PAD = 220, 22, 6
 _CAP = 5
@@ -24,7 +25,8 @@ def show_contributions(contributions: Sequence[Contribution]) -> Markup | None:
     head = ("Left out", "Speed-up without it", "It adds", "From 1x", "PSNR without it", "Costs")
     words = (
         "Measured by leaving one member out, on calibration prompts. What members add does not "
-        "multiply to the whole where they gain from the same redundancy."
+        "multiply to the whole where they gain from the same redundancy. Inside the noise: the "
+        "low end is no higher than what the baseline reads, in this run, against itself."
     )
     return join(
         element("h3", "What each member adds"),
@@ -54,7 +56,9 @@ def _say_noise(item: Contribution) -> Markup | None:
 def _show_cost(item: Contribution) -> str | None:
     if item.psnr_without is None or item.psnr_with is None:
         return None
-    return show(item.psnr_without - item.psnr_with, " dB")
+    if item.psnr_without >= PSNR_SHOWN_DB:
+        return "nothing" if item.psnr_with >= PSNR_SHOWN_DB else "all that is lost"
+    return f"{round(item.psnr_without - item.psnr_with, 2) + 0.0:.2f} dB"
 
 
 def _draw(adds: Interval, ends: tuple[float, float], is_noise: bool) -> Markup:
