@@ -144,7 +144,6 @@
       make("label", {}, "Note ", make("kbd", {}, "N"), trial.note), trial.where, tools());
     main.replaceChildren(screen, help());
     showMark();
-    warm(state.next);
   }
 
   function choices() {
@@ -193,6 +192,7 @@
     return player;
   }
 
+  /* Has the server make the next trial's sheets while this one is looked at. */
   function warm(next) {
     for (const side of next ? ["left", "right"] : []) new Image().src = `sheet/${next}/${side}`;
   }
@@ -203,6 +203,7 @@
     if (!trial || trial.ready) return;
     trial.ready = true;
     trial.shown = performance.now();
+    warm(state.next);
   }
 
   function answer(choice) {
