@@ -165,6 +165,10 @@ _SENTENCES: Mapping[tuple[str, str], str] = {
     ("edge", "check"): "edge: {stack}: {finding}",
     ("gate", "judge"): "gate: judging {stack} ({backend} back-end)",
     ("gate", "look"): "gate: {phase}, {prompts} prompts: {outcome} {reason}",
-    ("gate", "verdict"): "gate: {verdict} in {stage} {reasons}",
+    ("gate", "verdict"): "gate: {verdict} in the {stage} {reasons}",
+    ("report", "leave_out"): (
+        "report: {technique} adds {adds:.2f}x [{low:.2f}, {high:.2f}] {remark}"
+    ),
+    ("report", "cannot_leave_out"): "report: the stack without {technique}: {reason}",
     ("gate", "speed"): "gate: {median:.2f}x [{low:.2f}, {high:.2f}] over {n} pairs {reason}",
 }

@@ -12,6 +12,7 @@ from sol.search.executors.base import Executor
 from sol.search.journal import Journal
 from sol.search.orchestrator import AgentRecord, Orchestrator
 from sol.stages.choose import choose_stack
+from sol.stages.contributions import measure_contributions
 from sol.stages.judge import Judged, find_winner
 from sol.stages.recipe import write_recipe
 from sol.stages.report import write_report
@@ -59,7 +60,8 @@ def tune(request: TuneRequest, executor: Executor, journal: Journal) -> TuneResu
     measured, judged = choose_stack(session, agents)
     winner = find_winner(judged)
     recipe = write_recipe(session, winner) if winner else None
-    report = write_report(session, agents, measured, judged)
+    contributions = measure_contributions(session, winner) if winner else ()
+    report = write_report(session, agents, measured, judged, contributions)
     seconds = time.perf_counter() - start
     journal.write("sol", "end", recipe=str(recipe) if recipe else None, seconds=round(seconds, 1))
     return TuneResult(request.folder, recipe, report, judged, seconds)

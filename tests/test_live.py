@@ -21,8 +21,12 @@ LINES = [
     {"t": 5.0, "agent": "cache", "turn": "retire", "reason": "time is up"},
     {"t": 5.5, "agent": "edge", "turn": "check", "stack": "s", "fallen": True, "psnr": 21.3,
      "finding": "on the edge: a x 1 -> 2 falls to 21.3 dB"},
+    {"t": 6.0, "agent": "gate", "turn": "look", "phase": "screening", "prompts": 18,
+     "outcome": "rejected", "reason": "too dark"},
     {"t": 6.0, "agent": "gate", "turn": "verdict", "stack": "s", "verdict": "rejected",
-     "reasons": ["too dark", "frozen"]},
+     "stage": "screening", "reasons": ["too dark", "frozen"]},
+    {"t": 7.0, "agent": "report", "turn": "leave_out", "technique": "a", "adds": 1.2,
+     "low": 1.1, "high": 1.3, "remark": ""},
 ]  # fmt: skip
 
 
@@ -38,7 +42,9 @@ def test_plain_lines_where_there_is_no_terminal():
     assert "cache: a x=[1]: 1.50x at 40.0 dB" in text
     assert "cache: b: out, out of memory" in text
     assert "edge: s: on the edge: a x 1 -> 2 falls to 21.3 dB" in text
-    assert "gate: rejected too dark, frozen" in text
+    assert "gate: screening, 18 prompts: rejected too dark" in text
+    assert "gate: rejected in the screening too dark, frozen" in text
+    assert "report: a adds 1.20x [1.10, 1.30]" in text
 
 
 def test_the_live_table_shows_each_agent_its_best_and_the_time_left():

@@ -36,7 +36,7 @@ def measure_contributions(session: Session, winner: Judged) -> tuple[Contributio
     for index, item in enumerate(stack):
         others = (*stack[:index], *stack[index + 1 :])
         found.append(_measure(session, item.technique, others, speed, quality.psnr))
-        session.journal.write(_WHO, "leave_out", **_summary(found[-1]))
+        _write(session, found[-1])
     return tuple(found)
 
 
@@ -79,13 +79,18 @@ def _to_interval(speed: Speed) -> Interval:
     return Interval(speed.median, speed.low, speed.high, speed.n)
 
 
-def _summary(item: Contribution) -> dict[str, object]:
+def _write(session: Session, item: Contribution) -> None:
     if item.adds is None:
-        return {"technique": item.technique, "reason": item.reason}
-    return {
-        "technique": item.technique,
-        "adds": round(item.adds.median, 3),
-        "low": round(item.adds.low, 3),
-        "high": round(item.adds.high, 3),
-        "in_noise": item.is_noise,
-    }
+        session.journal.write(
+            _WHO, "cannot_leave_out", technique=item.technique, reason=item.reason
+        )
+        return
+    session.journal.write(
+        _WHO,
+        "leave_out",
+        technique=item.technique,
+        adds=round(item.adds.median, 3),
+        low=round(item.adds.low, 3),
+        high=round(item.adds.high, 3),
+        remark="inside the noise" if item.is_noise else "",
+    )
