@@ -10,10 +10,8 @@ from typing import Annotated
 import typer
 
 from sol.cli.app import app, reporting
-from sol.cli.options import Json
+from sol.cli.options import DEFAULT_VBENCH_ENV, Json
 from sol.terminal import print_json, print_line, print_progress, print_table
-
-DEFAULT_ENV = Path("~/.cache/sol/vbench")
 
 EnvFolder = Annotated[
     Path, typer.Option("--env", envvar="SOL_VBENCH_ENV", help="Where VBench's environment is.")
@@ -26,7 +24,7 @@ app.add_typer(vbench, name="vbench")
 @vbench.command()
 @reporting
 def setup(
-    env: EnvFolder = DEFAULT_ENV,
+    env: EnvFolder = DEFAULT_VBENCH_ENV,
     python: Annotated[
         Path, typer.Option(help="The interpreter to make it from, 3.11 to 3.13.")
     ] = Path(sys.executable),
@@ -51,7 +49,7 @@ def setup(
 @vbench.command()
 @reporting
 def prefetch(
-    env: EnvFolder = DEFAULT_ENV,
+    env: EnvFolder = DEFAULT_VBENCH_ENV,
     dimensions: Annotated[
         str | None, typer.Option(help="With commas between them; by default all eight.")
     ] = None,
@@ -69,7 +67,7 @@ def prefetch(
 
 @vbench.command()
 @reporting
-def status(env: EnvFolder = DEFAULT_ENV, json_output: Json = False) -> None:
+def status(env: EnvFolder = DEFAULT_VBENCH_ENV, json_output: Json = False) -> None:
     """Show what is set up, which weights are there, and which dimensions can run."""
     from sol.commands.vbench import vbench_status
     from sol.validator.vbench.weights import LICENCES

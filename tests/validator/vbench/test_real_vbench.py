@@ -149,10 +149,10 @@ def test_every_dimension_runs_and_gives_equal_videos_equal_scores(env_with_weigh
 
 
 def test_a_dimension_that_fails_is_named_with_vbenchs_own_reason(env_with_weights, tmp_path):
-    one_frame = write(tmp_path, "short", frames_of("waves")[:2])
+    short = write(tmp_path, "short", frames_of("waves")[:2])
     with pytest.raises(VBenchError, match="motion_smoothness failed: AssertionError: The number"):
         score_videos(
-            env_with_weights, [one_frame], ("motion_smoothness",), LIMIT_S, weights=ANY_WEIGHTS
+            env_with_weights, [short], ("motion_smoothness",), LIMIT_S, weights=ANY_WEIGHTS
         )
 
 
