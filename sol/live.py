@@ -84,8 +84,12 @@ class ProgressView:
             self.phase = f"measuring stacks: {line.get('stack', '')}"
         elif agent == "edge":
             self.phase = f"looked over the edge of {line['stack']}"
+        elif agent == "gate" and turn == "look":
+            self.phase = f"at the gate: {line['phase']}, {line['prompts']} prompts seen"
         elif agent == "gate":
             self.phase = f"at the gate: {line['stack']}"
+        elif agent == "report":
+            self.phase = f"what each member adds: {line['technique']}"
         if turn == "post":
             self.best = f"{agent}: {line['finding']}"
 
