@@ -80,16 +80,8 @@ class ProgressView:
             self.phase = "agents are searching"
         elif agent in self.rows:
             _update_row(self.rows[agent], line)
-        elif agent == "integrator":
-            self.phase = f"measuring stacks: {line.get('stack', '')}"
-        elif agent == "edge":
-            self.phase = f"looked over the edge of {line['stack']}"
-        elif agent == "gate" and turn == "look":
-            self.phase = f"at the gate: {line['phase']}, {line['prompts']} prompts seen"
-        elif agent == "gate":
-            self.phase = f"at the gate: {line['stack']}"
-        elif agent == "report":
-            self.phase = f"what each member adds: {line['technique']}"
+        else:
+            self.phase = _phase(line) or self.phase
         if turn == "post":
             self.best = f"{agent}: {line['finding']}"
 
@@ -110,6 +102,19 @@ class ProgressView:
             return ""
         left = self.search_s - (time.monotonic() - self.search_started)
         return f", {max(left, 0):.0f} s left for the search"
+
+
+def _phase(line: Mapping[str, Any]) -> str:
+    """What goes on after the search; nothing for lines that say nothing of it."""
+    if line["turn"] == "look":
+        return f"at the gate: {line['phase']}, {line['prompts']} prompts seen"
+    words = {
+        "integrator": "measuring stacks: {stack}",
+        "edge": "looked over the edge of {stack}",
+        "gate": "at the gate: {stack}",
+        "report": "what each member adds: {technique}",
+    }
+    return words.get(line["agent"], "").format(**{"stack": "", "technique": "", **line})
 
 
 def _update_row(row: _Row, line: Mapping[str, Any]) -> None:
