@@ -10,10 +10,10 @@ from __future__ import annotations
 import signal
 from typing import Any, NoReturn
 
-from sol.cli import about, tune, use, validate
+from sol.cli import about, review, tune, use, validate, vbench
 from sol.cli.app import app
 
-__all__ = ["about", "app", "main", "tune", "use", "validate"]
+__all__ = ["about", "app", "main", "review", "tune", "use", "validate", "vbench"]
 
 
 def main() -> None:
