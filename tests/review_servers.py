@@ -89,11 +89,11 @@ class ReviewProcess:
             (*_SOL, "review", str(run), opens, "--reviewer", reviewer, *options),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            bufsize=0,  # What `readline` would read ahead, `communicate` would not see.
             env=os.environ | ({"BROWSER": browser} if browser else {}),
         )
         stream = self.process.stderr if "--json" in options else self.process.stdout
-        first = stream.readline()
+        first = stream.readline().decode()
         self.url = first.removeprefix("Review page: ").strip()
         if not self.url.startswith("http://127.0.0.1:"):
             raise RuntimeError(f"{first}{self.process.communicate()}")
@@ -116,4 +116,4 @@ class ReviewProcess:
     def end(self, sign=signal.SIGINT):
         """As a person does: what was printed until the end."""
         os.kill(self.process.pid, sign)
-        return self.process.communicate(timeout=60)
+        return tuple(text.decode() for text in self.process.communicate(timeout=60))
