@@ -15,6 +15,7 @@ from sol.measure.guidance import EffectiveGuidance, Unmeasurable
 from sol.models.prompts import confirmation_prompts, extra_prompts, screening_prompts
 from sol.search.altered import Altered
 from sol.search.crew import Crew
+from sol.search.executors.base import Done
 from sol.search.executors.inline import InlineExecutor
 from sol.search.worker import WorkerPlan
 from sol.stages.evidence import GateSetting
@@ -253,3 +254,28 @@ def test_a_scorer_that_fails_rejects_with_its_reason(tmp_path):
     verdict = gate_of("", tmp_path, WITH_VBENCH, scorer).judge(STACK).verdict
     assert failed(verdict) == {"vbench"}
     assert verdict.reasons == ("vbench: VBench's worker was ended by SIGKILL",)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_rejects(score, tmp_path):
+    scorer = FakeScorer(loss=score)
+    verdict = gate_of("", tmp_path, WITH_VBENCH, scorer).judge(STACK).verdict
+    assert failed(verdict) == {"vbench_imaging_quality_difference"}
+    assert "no finite vbench_imaging_quality" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize("reason", ["worker 1 was lost", "no answer in 60 s"])
+def test_a_worker_that_is_killed_or_hangs_rejects_with_its_reason(reason, tmp_path, monkeypatch):
+    gate = gate_of("", tmp_path)
+    run_all = gate.crew.run_all
+
+    def lose_one(jobs, on_done=None):
+        done = run_all(jobs, on_done)
+        if len(done) > 1 and all(isinstance(item.value, tuple) for item in done):
+            done[-1] = Done(0, 0, failure="lost", reason=reason)
+        return done
+
+    monkeypatch.setattr(gate.crew, "run_all", lose_one)
+    verdict = gate.judge(Altered()).verdict
+    assert failed(verdict) >= {"videos", "coverage"}
+    assert reason in verdict.reasons[0]
