@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sol.commands.reviewer import find_reviewer, tell_time
-from sol.errors import SolError
+from sol.errors import OutputError, SolError
 from sol.recipe import Approval, load_recipe
 from sol.validator.kept_videos import load_kept
 from sol.validator.review.routes import ReviewDesk
@@ -121,9 +121,15 @@ def _opened_browser(server: ReviewServer, options: ReviewOptions) -> Iterator[No
         yield
         return
     page = options.run.resolve() / REVIEWS / f".open-{server.port}.html"
-    page.parent.mkdir(exist_ok=True)
-    page.touch(mode=_ONLY_OWNER)
-    page.write_text(f'<meta http-equiv="refresh" content="0; url={server.url}">')
+    try:
+        page.parent.mkdir(exist_ok=True)
+        page.touch(mode=_ONLY_OWNER)
+        page.write_text(f'<meta http-equiv="refresh" content="0; url={server.url}">')
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write into {page.parent}, where answers are kept: {error.strerror}. Make the "
+            "run's folder writable, or copy the run."
+        ) from error
     # In a thread of its own: a text browser would keep the server from answering.
     threading.Thread(target=webbrowser.open, args=(page.as_uri(),), daemon=True).start()
     try:
