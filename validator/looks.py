@@ -61,7 +61,8 @@ def plan_confirmation(profile: Profile, n_accepted: int) -> tuple[LookPlan, ...]
     levels = look_levels(plan.looks, alpha, plan.spending)
     allowed = allowed_failures(plan.looks, profile.tail, alpha, plan.spending)
     strict = [
-        Strictness(1.0 - level, number) for level, number in zip(levels, allowed, strict=True)
+        Strictness(1.0 - level, number, counts_worst=True)
+        for level, number in zip(levels, allowed, strict=True)
     ]
     return tuple(
         LookPlan("confirmation", n, n / plan.looks[-1], strictness, strict[-1])

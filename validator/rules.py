@@ -27,10 +27,12 @@ class Strictness:
         confidence: Of one-sided bounds of means.
         allowed_failures: Prompts that may fall beyond a worst limit; None where there are too few
             prompts to show that few enough of all do.
+        counts_worst: Whether a bound counts one prompt more than there are, at the worst limit.
     """
 
     confidence: float
     allowed_failures: int | None
+    counts_worst: bool = False
 
     @property
     def n_resamples(self) -> int:
@@ -72,14 +74,14 @@ class _Bound:
     rng: np.random.Generator
 
     def __call__(self, values: Floats, worst: float | None = None) -> float:
-        """Counts one prompt more, as bad as one may be.
+        """Where none has collapsed yet, the spread of a sample says nothing of those that will.
 
-        Where none has collapsed yet, the sample's own spread says nothing of those that will:
-        without this, one collapse in 20 prompts, with the mean at the margin, was accepted five
-        times as often as the confidence allows.
+        One collapse in 20 prompts, with the mean at the margin, was accepted five times as often
+        as the confidence allows, until one was counted that had not been seen.
         """
         strict = self.strictness
-        sample = values if worst is None else np.append(values, worst)
+        counts_it = strict.counts_worst and worst is not None
+        sample = np.append(values, worst) if counts_it else values
         return one_sided_lower(sample, self.rng, strict.confidence, strict.n_resamples)
 
     @property
