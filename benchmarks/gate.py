@@ -160,7 +160,7 @@ def _shift_to_limit(pool: Sequence[PairRecord], rule: Rule) -> list[PairRecord]:
 def make_records(model: str, recipe: Path | None, n_prompts: int) -> dict[str, list[PairRecord]]:
     """What the profile's metrics measure on real videos, by arm."""
     profile = load_profile(default_gate(model))
-    arms: dict[str, Any] = {"A/A rounded": Altered(rounds=True)}
+    arms: dict[str, Any] = {"A/A jitter": Altered(jitter=0)}
     if recipe is not None:
         arms[f"recipe {recipe.name}"] = stack_of(load_recipe(recipe))
     with tempfile.TemporaryDirectory() as folder:

@@ -80,8 +80,9 @@ class _Bound:
         as the confidence allows, until one was counted that had not been seen.
         """
         strict = self.strictness
-        counts_it = strict.counts_worst and worst is not None
-        sample = np.append(values, worst) if counts_it else values
+        sample = values
+        if strict.counts_worst and worst is not None:
+            sample = np.append(values, worst)
         return one_sided_lower(sample, self.rng, strict.confidence, strict.n_resamples)
 
     @property

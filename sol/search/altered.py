@@ -15,6 +15,9 @@ from sol.models.families import describe_roles
 
 Frames = np.ndarray[Any, np.dtype[np.float32]]
 
+JITTER = 2.0**-9
+"""The largest relative error of rounding to bfloat16."""
+
 
 @dataclass(frozen=True)
 class Altered:
@@ -23,27 +26,38 @@ class Altered:
     Attributes:
         overrides: Workload fields.
         prompt: Another prompt, with the same noise.
-        rounds: Rounds every output of the denoisers to bfloat16: as much noise as another order of
-            sums, or other kernels, bring.
+        jitter: Seed of a relative error, up to that of rounding to bfloat16, in every output of
+            the denoisers: as much as another order of sums, or other kernels, bring.
         spoil: Changes the finished frames.
     """
 
     overrides: Mapping[str, Any] = field(default_factory=dict)
     prompt: str | None = None
-    rounds: bool = False
+    jitter: int | None = None
     spoil: Callable[[Frames], Frames] | None = None
 
     @property
     def is_rendered(self) -> bool:
         """Whether its videos must be made anew: spoiled ones are the baseline's, spoiled."""
-        return bool(self.overrides or self.prompt is not None or self.rounds)
+        return bool(self.overrides) or self.prompt is not None or self.jitter is not None
 
 
 @contextmanager
-def rounded_outputs(pipeline: Any) -> Iterator[None]:
-    """Rounds what the denoisers give to bfloat16 while the block runs."""
+def jittered_outputs(pipeline: Any, seed: int) -> Iterator[None]:
+    """Multiplies what the denoisers give by 1 + e while the block runs, |e| <= `JITTER`."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def jitter(_: nn.Module, __: Any, output: Any) -> Any:
+        first = output[0]
+        draws = torch.rand(first.shape, generator=generator).to(first) * 2.0 - 1.0
+        noisy = first * (1.0 + JITTER * draws)
+        if isinstance(output, tuple):
+            return (noisy, *output[1:])
+        output[0].copy_(noisy)
+        return output
+
     hooks = [
-        denoiser.module.register_forward_hook(_round)
+        denoiser.module.register_forward_hook(jitter)
         for denoiser in describe_roles(pipeline).denoisers
     ]
     try:
@@ -51,12 +65,3 @@ def rounded_outputs(pipeline: Any) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def _round(_: nn.Module, __: Any, output: Any) -> Any:
-    first = output[0]
-    rounded = first.to(torch.bfloat16).to(first.dtype)
-    if isinstance(output, tuple):
-        return (rounded, *output[1:])
-    output[0].copy_(rounded)
-    return output

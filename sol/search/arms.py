@@ -14,7 +14,7 @@ from sol.errors import SolError
 from sol.lossless_video import VideoShape, read_lossless, to_float, write_lossless
 from sol.runtime.clone import clone_pipeline
 from sol.runtime.render import Rendering, render
-from sol.search.altered import Altered, Frames, rounded_outputs
+from sol.search.altered import Altered, Frames, jittered_outputs
 from sol.search.baseline import BaselineRun, BaselineStore
 from sol.search.clone_slot import CloneSlot
 from sol.target import Workload
@@ -103,10 +103,10 @@ class Arms:
     def _render_altered(self, arm: Altered, pair: Pair) -> Frames:
         workload = self.workload.with_overrides(arm.overrides)
         prompt = pair[0] if arm.prompt is None else arm.prompt
-        if not arm.rounds:
+        if arm.jitter is None:
             return self.render(self.pristine, (prompt, pair[1]), workload).frames
         clone = clone_pipeline(self.pristine)
-        with rounded_outputs(clone):
+        with jittered_outputs(clone, arm.jitter + pair[1]):
             return self.render(clone, (prompt, pair[1]), workload).frames
 
     def render(self, pipeline: Any, pair: Pair, workload: Workload | None = None) -> Rendering:

@@ -14,7 +14,7 @@ from sol.models.families import describe_roles
 from sol.runtime.clone import clone_pipeline
 from sol.runtime.render import denoise
 from sol.runtime.ticker import start_ticking
-from sol.search.altered import Altered, rounded_outputs
+from sol.search.altered import Altered, jittered_outputs
 from sol.search.arms import Arms, Pair
 from sol.target import Workload
 
@@ -75,5 +75,5 @@ def guidance_of_altered(arms: Arms, arm: Altered, pair: Pair) -> EffectiveGuidan
     """
     clone = clone_pipeline(arms.pristine)
     changed = arms.workload.with_overrides(arm.overrides)
-    with rounded_outputs(clone) if arm.rounds else nullcontext():
+    with nullcontext() if arm.jitter is None else jittered_outputs(clone, arm.jitter):
         return compare_guidance(arms.pristine, arms.workload, clone, changed, pair, arm.prompt)

@@ -77,9 +77,9 @@ def list_planted(workload: Workload, prompts: str) -> tuple[Planted, ...]:
     return (
         Planted("A/A", "the baseline against itself", Altered(), is_harmless=True),
         Planted(
-            "A/A rounded",
-            "every output of the denoiser rounded to bfloat16",
-            Altered(rounds=True),
+            "A/A jitter",
+            "a relative error of up to 1/512 in every output of the denoiser",
+            Altered(jitter=0),
             is_harmless=True,
         ),
         Planted("blur", "a blur of 1.2 pixels", Altered(spoil=blur)),
