@@ -2,7 +2,7 @@
 
     python benchmarks/a_a.py --model pocket --runs 20 --out benchmarks/results/a-a-pocket.json
 
-Every video that the gate may look at is made with several jitters; a run takes, for each video, one
+Every video that the gate may look at is made with several jitters; for each, a run takes one
 of them at random, and the gate decides as it does for a stack.
 """
 
