@@ -43,7 +43,8 @@ class Screening:
 
     Attributes:
         prompts: How many.
-        confidence: Of its one-sided bounds; the share of the tail counts as it is.
+        confidence: Of its one-sided bounds, and of those of a stratum; the tail's share counts as
+            it is.
     """
 
     __pydantic_config__ = STRICT

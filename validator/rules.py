@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sol.measure.stats import Floats, mean_by_unit, one_sided_lower
+from sol.measure.stats import Floats, mean_by_unit, one_sided_lower, t_lower
 from sol.validator.records import Comparison, PairRecord
 from sol.validator.rule_kinds import Difference, Floor, Ratio, Rule
 from sol.validator.verdict import Check
@@ -74,16 +74,18 @@ class _Bound:
     rng: np.random.Generator
 
     def __call__(self, values: Floats, worst: float | None = None) -> float:
-        """Where none has collapsed yet, the spread of a sample says nothing of those that will.
+        """The lower of two: by the prompts that there are, and with one more at the worst limit.
 
-        One collapse in 20 prompts, with the mean at the margin, was accepted five times as often
-        as the confidence allows, until one was counted that had not been seen.
+        Where none has collapsed yet, the spread of a sample says nothing of those that will. One
+        collapse in 20 prompts, with the mean at the margin, was accepted five times as often as
+        the confidence allows, until one was counted that had not been seen. That one is far out,
+        where a bootstrap's few values say nothing: it takes Student's t.
         """
         strict = self.strictness
-        sample = values
-        if strict.counts_worst and worst is not None:
-            sample = np.append(values, worst)
-        return one_sided_lower(sample, self.rng, strict.confidence, strict.n_resamples)
+        bound = one_sided_lower(values, self.rng, strict.confidence, strict.n_resamples)
+        if worst is None or not strict.counts_worst:
+            return bound
+        return min(bound, t_lower(np.append(values, worst), strict.confidence))
 
     @property
     def name(self) -> str:

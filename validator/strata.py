@@ -22,14 +22,16 @@ _StratumRule = Difference | Floor
 def check_strata(
     profile: Profile, pairs: Sequence[PairRecord], rng: np.random.Generator
 ) -> tuple[tuple[Check, ...], tuple[StratumFinding, ...]]:
-    """Every rule that has a stratum limit, in every stratum.
+    """Every rule that has a stratum limit, in every stratum, as sure as the screening is.
+
+    It comes on top of what is held over all prompts, where the error is accounted for.
 
     Returns:
         A check `<metric>_<kind>_<stratum>` each; and of every stratum the rule that stands nearest
         to its limit, the worst stratum first.
     """
     rules = [rule for rule in map(_widen, profile.metrics) if rule is not None]
-    strictness = Strictness(profile.confidence, None)
+    strictness = Strictness(profile.screening.confidence, None)
     checks: list[Check] = []
     nearest: list[tuple[float, StratumFinding]] = []
     for stratum, own in _by_stratum(pairs).items():

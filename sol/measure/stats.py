@@ -77,8 +77,19 @@ def one_sided_lower(
     if sample.size >= SMALLEST_BOOTSTRAP_T:
         quantile = _studentised_quantile(sample, rng, confidence, n_resamples)
     if not math.isfinite(quantile):
-        quantile = t_quantile(confidence, sample.size - 1)
+        return t_lower(sample, confidence)
     return mean - quantile * error
+
+
+def t_lower(values: Sequence[float] | Floats, confidence: float = 0.95) -> float:
+    """Lower confidence bound of the mean by Student's t, one value per prompt.
+
+    Raises:
+        ValueError: Fewer than two values: they say nothing about spread.
+    """
+    sample = _sample(values, at_least=2)
+    error = float(_standard_errors(sample[None])[0])
+    return float(sample.mean()) - t_quantile(confidence, sample.size - 1) * error
 
 
 def mean_by_unit(units: Sequence[Hashable], values: Sequence[float] | Floats) -> Floats:

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from sol.measure.stats import bootstrap_median, mean_by_unit, one_sided_lower
+from sol.measure.stats import bootstrap_median, mean_by_unit, one_sided_lower, t_lower
 
 
 @pytest.fixture
@@ -82,3 +82,12 @@ def test_seeds_of_a_prompt_are_averaged_in_first_seen_order():
 def test_units_and_values_must_match():
     with pytest.raises(ValueError, match="zip"):
         mean_by_unit(["a"], [1.0, 2.0])
+
+
+def test_students_bound_is_the_textbooks():
+    values = [4.0, 5.0, 6.0, 5.0, 5.0]
+    error = np.std(values, ddof=1) / 5**0.5
+    assert t_lower(values) == pytest.approx(5.0 - 2.1318 * error, abs=1e-4)
+    assert t_lower([3.0, 3.0]) == 3.0
+    with pytest.raises(ValueError, match="at least 2"):
+        t_lower([1.0])
