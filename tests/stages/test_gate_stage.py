@@ -179,7 +179,8 @@ def test_every_flaw_is_a_rejection_at_the_first_stage_that_sees_it(flaw, check, 
 
 def test_a_flaw_that_only_further_prompts_of_a_stratum_show_rejects(tmp_path):
     plan = GATE["confirmation"] | {"extra": 12}
-    profile = parse_profile(GATE | {"confirmation": plan}, "test")
+    rule = GATE["metrics"][0] | {"stratum": 30.0}
+    profile = parse_profile(GATE | {"confirmation": plan, "metrics": [rule]}, "test")
     verdict = gate_of("noise in extra", tmp_path, profile).judge(STACK).verdict
     assert not verdict.is_accepted
     assert {name.split("_")[-1] for name in failed(verdict)} <= {
