@@ -58,7 +58,7 @@ class GateWorker(FakeWorker):
         rng = np.random.default_rng(seed)
         is_bad = {"noise": True, "noise later": seed >= 20_000, "noise in extra": seed >= 30_000}
         if is_bad.get(self.flaw) or (self.flaw == "one stratum" and pair[0] in MOTION):
-            other = np.clip(frames + rng.normal(0, 0.1, frames.shape), 0, 1).astype(np.float32)
+            other = np.clip(frames + rng.normal(0, 0.4, frames.shape), 0, 1).astype(np.float32)
         if self.flaw == "nan":
             other[2, 3, 4] = np.nan
         if np.isfinite(other).all():
