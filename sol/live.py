@@ -151,6 +151,7 @@ def _describe_result(line: Mapping[str, Any]) -> str:
 # By agent and turn; an empty agent stands for any.
 _SENTENCES: Mapping[tuple[str, str], str] = {
     ("start", "load"): "loading {model} ({executor} executor)",
+    ("start", "gate"): "the gate is frozen: {profile}, SHA-256 {digest:.16}, {backend}",
     ("start", "target"): "{workers} worker(s) on {hardware}, target {fingerprint}",
     ("start", "baseline"): "freezing the baseline: {videos} videos",
     ("start", "diagnosis"): (

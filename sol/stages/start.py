@@ -40,6 +40,13 @@ def start_session(request: TuneRequest, executor: Executor, journal: Journal) ->
         folder=(request.folder / "baseline").resolve(),
     )
     journal.write(_START, "load", model=request.model, executor=executor.name)
+    journal.write(
+        _START,
+        "gate",
+        profile=request.profile.name,
+        digest=request.profile.digest,
+        backend="embedded metrics" if request.scorer is None else "VBench and embedded metrics",
+    )
     infos = executor.start_workers(plan)
     target = Target(infos[0].model, infos[0].hardware, infos[0].workload)
     journal.write(
