@@ -9,7 +9,7 @@ from sol.validator.report.markup import Child, Markup, badge, element, join, scr
 from sol.validator.report.numbers import NONE, show
 from sol.validator.verdict import Check, Look, StratumFinding, Verdict
 
-_STAGES = ("probes", "screening", "vbench", "confirmation")
+_STAGES = ("confirmation", "screening", "probes")
 _HEAD = ("Check", "Result", "Baseline", "Accelerated", "Value", "Bound", "Limit", "n")
 _GOOD = {"accepted": True, "rejected": False}
 
@@ -48,7 +48,7 @@ def _table_of_checks(verdict: Verdict) -> Markup:
 
 
 def _rank(check: Check) -> tuple[int, bool, float]:
-    """By stage in the order they are run, then failed first, then nearest to the limit."""
+    """By stage, what decides first; then failed first, then nearest to the limit."""
     stage = _STAGES.index(check.stage) if check.stage in _STAGES else len(_STAGES)
     headroom = find_headroom(check)
     return (stage, check.passed, float("inf") if headroom is None else headroom)
