@@ -91,6 +91,14 @@ def look(
     return Finding("rejected" if hopeless else "undecided", checks, hopeless or "")
 
 
+def check_made(
+    pairs: Sequence[PairRecord], failures: Sequence[str], stage: str
+) -> tuple[Check, ...]:
+    """That further pairs could all be made, and are sound: `further_videos`, `further_sanity`."""
+    made = replace(_check_made(pairs, failures), name="further_videos", stage=stage)
+    return made, replace(_check_sanity(pairs), name="further_sanity", stage=stage)
+
+
 def find_reasons(checks: Sequence[Check]) -> tuple[str, ...]:
     """One sentence for each check that failed."""
     return tuple(f"{check.name}: {check.detail}" for check in checks if not check.passed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,13 +22,20 @@ from sol.stages.gate_prompts import (
 from sol.stages.guidance import probe_guidance
 from sol.stages.mechanics import probe_mechanics
 from sol.technique import Stack
-from sol.validator.gate import Finding, check_probes, find_reasons, look, make_verdict
+from sol.validator.gate import (
+    Finding,
+    check_made,
+    check_probes,
+    find_reasons,
+    look,
+    make_verdict,
+)
 from sol.validator.kept_videos import FOLDER, KeptPair
 from sol.validator.looks import LookPlan, plan_confirmation, plan_screening
-from sol.validator.profile import without_mechanics
+from sol.validator.profile import Profile, without_mechanics
 from sol.validator.records import PairRecord, Probe
 from sol.validator.strata import check_strata
-from sol.validator.verdict import Check, Look, StratumFinding, Verdict
+from sol.validator.verdict import Check, Look, Outcome, StratumFinding, Verdict
 
 _DECISION_SEED = 0
 Hear = Callable[[Look], None]
@@ -92,12 +99,11 @@ class Gate:
         return self.n_confirmed < self.setting.profile.confirmation.candidates
 
     def _forget_the_one_before(self, verdict: Verdict) -> None:
-        """Keeps the videos of the last accepted stack, or of the last one."""
-        folder = self.setting.folder / FOLDER
+        """Keeps the videos of the last accepted stack; until one is, of the last."""
+        stays = verdict.is_accepted or self.n_accepted == 0
         now = f"stack-{self._n_judged}"
-        others = [path for path in folder.glob("stack-*") if path.name != now]
-        if verdict.is_accepted or self.n_accepted == 0:
-            for path in others:
+        for path in (self.setting.folder / FOLDER).glob("stack-*"):
+            if (path.name == now) != stays:
                 shutil.rmtree(path)
 
 
@@ -111,6 +117,9 @@ class _Trial:
     looks: list[Look] = field(default_factory=list)
     strata: tuple[StratumFinding, ...] = ()
     decisive_pairs: tuple[PairRecord, ...] = ()
+    profile: Profile = field(init=False)
+    screening: tuple[GatePair, ...] = field(init=False)
+    rng: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
         setting = self.gate.setting
@@ -152,13 +161,15 @@ class _Trial:
         return Probe("engagement", not failed, float(len(failed)), 0.0, 1, detail)
 
     def _screen(self) -> None:
-        finding = self._look(plan_screening(self.profile), self.screening)
-        self._note(finding)
+        plan = plan_screening(self.profile)
+        finding = self._look(plan, self.screening)
+        self._tell(plan, finding)
+        self.findings.append(finding)
 
     def _confirm(self) -> None:
         gate = self.gate
         if not gate.can_confirm:
-            self._note(_used_up(gate.n_confirmed))
+            self.findings.append(_used_up(gate.n_confirmed))
             return
         plans = plan_confirmation(self.profile, gate.n_accepted)
         gate.n_confirmed += 1
@@ -167,9 +178,10 @@ class _Trial:
             finding = self._look(plan, pairs[: plan.n_prompts * self.profile.seeds])
             if finding.outcome == "accepted":
                 finding = self._look_at_strata(finding, plan, pairs)
+            self._tell(plan, finding)
             if finding.outcome != "undecided":
                 break
-        self._note(finding)
+        self.findings.append(finding)
 
     def _look(self, plan: LookPlan, pairs: Sequence[GatePair]) -> Finding:
         """Embedded metrics first; VBench only for what passed them."""
@@ -179,12 +191,14 @@ class _Trial:
         if finding.outcome == "accepted" and self.gate.setting.scorer is not None:
             finding, records = self._look_with_vbench(plan, pairs, finding)
         self.decisive_pairs = records
+        return finding
+
+    def _tell(self, plan: LookPlan, finding: Finding) -> None:
         entry = Look(
             plan.phase, plan.n_prompts, plan.strictness.confidence, finding.outcome, finding.reason
         )
         self.looks.append(entry)
         self.gate.hear(entry)
-        return finding
 
     def _look_with_vbench(
         self, plan: LookPlan, pairs: Sequence[GatePair], embedded: Finding
@@ -209,19 +223,19 @@ class _Trial:
             seen = (*seen, *extra_pairs(self.profile, prompts, strata[0].stratum))
             self.evidence.gather(seen)
         checks, self.strata = self._check_strata(seen)
-        failed = (*self.evidence.failures(seen), *find_reasons(checks))
-        outcome = finding.outcome
-        if failed:
-            outcome = "rejected" if plan.is_last else "undecided"
-        return Finding(outcome, (*finding.checks, *checks), "; ".join(failed))
+        made = check_made(self.evidence.records(seen), self.evidence.failures(seen), plan.phase)
+        checks = (*made, *checks)
+        reasons = find_reasons(checks)
+        if not reasons:
+            return replace(finding, checks=(*finding.checks, *checks))
+        can_mend = not plan.is_last and all(check.passed for check in made)
+        outcome: Outcome = "undecided" if can_mend else "rejected"
+        return Finding(outcome, (*finding.checks, *checks), "; ".join(reasons))
 
     def _check_strata(
         self, pairs: Sequence[GatePair]
     ) -> tuple[tuple[Check, ...], tuple[StratumFinding, ...]]:
         return check_strata(self.profile, self.evidence.records(pairs), self.rng)
-
-    def _note(self, finding: Finding) -> None:
-        self.findings.append(finding)
 
 
 def _used_up(n_confirmed: int) -> Finding:
