@@ -23,13 +23,21 @@ BUDGET = Budget("tiny", 12.0, 2, 1, 2, 2, 3)
 def profile(psnr: float):
     return parse_profile(
         {
-            "schema": "sol.gate/1",
+            "schema": "sol.gate/2",
             "name": "test",
             "confidence": 0.95,
-            "n_prompts": 2,
-            "n_seeds": 1,
+            "seeds": 1,
+            "screening": {"prompts": 2, "confidence": 0.8},
+            "confirmation": {
+                "looks": [3],
+                "spending": 1.0,
+                "futility": 0.05,
+                "candidates": 2,
+                "extra": 0,
+            },
+            "tail": 0.5,
             "probes": ["off_is_identity", "engagement", "state_leak", "determinism"],
-            "metrics": [{"metric": "psnr", "kind": "worst", "margin": psnr}],
+            "metrics": [{"metric": "psnr", "kind": "floor", "margin": psnr}],
         },
         "test",
     )
@@ -71,7 +79,7 @@ def test_where_nothing_passes_the_gate_there_is_no_recipe_and_the_report_says_wh
     report = json.loads((result.folder / "report.json").read_text())
     assert report["outcome"] == "nothing accepted"
     judged = [stack for stack in report["stacks"] if stack["verdict"]]
-    assert all("psnr_worst" in stack["reason"] for stack in judged)
+    assert all("psnr_floor" in stack["reason"] for stack in judged)
     assert len(report["headline"]) > 20
     journal = (result.folder / "journal.jsonl").read_text()
     turns = [json.loads(line) for line in journal.splitlines()]

@@ -92,7 +92,7 @@ def test_on_real_videos_every_damage_is_caught(tmp_path):
         screening=replace(profile.screening, prompts=6),
         confirmation=replace(profile.confirmation, looks=(15,), extra=0),
         metrics=tuple(
-            replace(rule, stratum=None) if hasattr(rule, "stratum") else rule
+            replace(rule, stratum=None, worst=None) if hasattr(rule, "worst") else rule
             for rule in profile.metrics
         ),
         guidance=replace(profile.guidance, prompts=3),
