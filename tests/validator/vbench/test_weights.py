@@ -137,6 +137,7 @@ def test_what_is_there_is_not_brought_again(env, tmp_path):
     prefetch(env, (SUBJECT,), folder, weights=(dino(),))
     shutil.rmtree(folder)
     prefetch(env, (SUBJECT,), folder, weights=(dino(),))
+    assert SUBJECT in available_dimensions(env, (dino(),))
 
 
 @pytest.mark.parametrize("text", ["{", json.dumps({"dino.pth": {"sha256": 1}})])
