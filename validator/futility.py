@@ -11,8 +11,8 @@ import numpy as np
 from sol.measure.stats import Floats, mean_by_unit
 from sol.validator.looks import LookPlan
 from sol.validator.records import PairRecord
-from sol.validator.rule_kinds import Floor, Ratio, Rule
-from sol.validator.rules import find_failing_prompts, values_by_prompt
+from sol.validator.rule_kinds import Ratio, Rule
+from sol.validator.rules import find_failing_prompts, limit_of, values_by_prompt
 
 _NORMAL = NormalDist()
 
@@ -77,8 +77,7 @@ def _slacks(rule: Rule, pairs: Sequence[PairRecord]) -> dict[str, Floats]:
     """By check, what each prompt has beyond the limit; the mean of it must be above 0."""
     if isinstance(rule, Ratio):
         return _ratio_slacks(rule, pairs)
-    limit = rule.margin if isinstance(rule, Floor) else -rule.margin
-    return {f"{rule.metric}_{rule.kind}": values_by_prompt(rule, pairs) - limit}
+    return {f"{rule.metric}_{rule.kind}": values_by_prompt(rule, pairs) - limit_of(rule)}
 
 
 def _ratio_slacks(rule: Ratio, pairs: Sequence[PairRecord]) -> dict[str, Floats]:

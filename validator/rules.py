@@ -59,6 +59,11 @@ def check_rule(
     return _check_ratio(rule, pairs, bound)
 
 
+def limit_of(rule: Floor | Difference) -> float:
+    """What the mean of `values_by_prompt` must reach."""
+    return rule.margin if isinstance(rule, Floor) else -rule.margin
+
+
 def values_by_prompt(rule: Floor | Difference, pairs: Sequence[PairRecord]) -> Floats:
     """What the rule takes the mean of: a paired metric, or accelerated - baseline."""
     if isinstance(rule, Floor):

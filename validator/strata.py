@@ -12,7 +12,7 @@ from sol.measure.stats import Floats
 from sol.validator.profile import Profile
 from sol.validator.records import PairRecord
 from sol.validator.rule_kinds import Difference, Floor, Rule
-from sol.validator.rules import Strictness, check_rule, values_by_prompt
+from sol.validator.rules import Strictness, check_rule, limit_of, values_by_prompt
 from sol.validator.verdict import Check, StratumFinding
 
 _FEWEST_PROMPTS = 2
@@ -65,16 +65,12 @@ def _distance(rule: _StratumRule, pairs: Sequence[PairRecord]) -> float:
     """Standard errors between the mean and the limit; less than none if it cannot be measured."""
     if len({pair.prompt for pair in pairs}) < _FEWEST_PROMPTS:
         return -math.inf
-    slack: Floats = values_by_prompt(rule, pairs) - _limit(rule)
+    slack: Floats = values_by_prompt(rule, pairs) - limit_of(rule)
     mean, error = float(slack.mean()), float(slack.std(ddof=1)) / math.sqrt(slack.size)
     if error == 0.0:
         return math.copysign(math.inf, mean)
     return mean / error
 
 
-def _limit(rule: _StratumRule) -> float:
-    return rule.margin if isinstance(rule, Floor) else -rule.margin
-
-
 def _to_finding(stratum: str, rule: _StratumRule, check: Check) -> StratumFinding:
-    return StratumFinding(stratum, check.n, rule.metric, check.value, check.bound, _limit(rule))
+    return StratumFinding(stratum, check.n, rule.metric, check.value, check.bound, limit_of(rule))

@@ -61,13 +61,12 @@ def validate(
 
     if self_test == (recipe is not None):
         raise SolError("Pass either a recipe, or --self-test with --model.")
+    runners = ExecutorChoice(executor, workers, device, ray_address)
     if recipe is None:
         if model is None:
             raise SolError("--self-test plants damage into a model's videos: pass --model.")
-        runners = ExecutorChoice(executor, workers, device, ray_address)
         _try_gate(model, device, dtype, (gate, backend, vbench_env), runners, json_output)
         return
-    runners = ExecutorChoice(executor, workers, device, ray_address)
     _validate(recipe, model, any_hardware, (gate, backend, vbench_env), runners, json_output)
 
 

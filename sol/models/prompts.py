@@ -17,7 +17,6 @@ __all__ = [
     "calibration_prompts",
     "confirmation_prompts",
     "extra_prompts",
-    "held_out_prompts",
     "screening_prompts",
 ]
 
@@ -64,11 +63,6 @@ def confirmation_prompts(name: str, n: int) -> list[Prompt]:
         SolError: An unknown set, or more prompts than it has.
     """
     return _get_set(name).confirmation_prompts(n)
-
-
-def held_out_prompts(name: str, n: int) -> list[str]:
-    """The texts of `confirmation_prompts(name, n)`."""
-    return [prompt.text for prompt in confirmation_prompts(name, n)]
 
 
 def extra_prompts(name: str, stratum: str, n: int) -> list[Prompt]:
