@@ -90,7 +90,12 @@ class DenoiserRoles:
             (batch, tokens, width), to new ones of the same shape.
         hidden: Name of a block's forward argument with the hidden states.
         feed_forward: Linear layers of each block's feed-forward, one tuple a block.
-        attention_projections: Linear layers around each block's attentions, one tuple a block.
+        self_projections: Linear layers that make query, key and value of each block's
+            self-attention, in this order; one tuple a block.
+        self_output: Linear layers behind each block's self-attention, one tuple a block.
+        cross_projections: Linear layers around each block's cross-attention (query, key, value,
+            output), one tuple a block.
+        outer_linears: Linear layers outside of the blocks: embedders, modulation, final layer.
         self_attention: The self-attention of each block.
         modulated_input: (args, kwargs of the first block) -> the input of its self-attention,
             normalised and modulated by the timestep; None where the family has none.
@@ -110,7 +115,10 @@ class DenoiserRoles:
     blocks: tuple[nn.Module, ...]
     cross_attention: tuple[CrossAttention, ...]
     feed_forward: tuple[tuple[nn.Module, ...], ...]
-    attention_projections: tuple[tuple[nn.Module, ...], ...]
+    self_projections: tuple[tuple[nn.Module, ...], ...]
+    self_output: tuple[tuple[nn.Module, ...], ...]
+    cross_projections: tuple[tuple[nn.Module, ...], ...]
+    outer_linears: tuple[nn.Module, ...]
     hidden: str
     self_attention: tuple[nn.Module, ...]
     modulated_input: Callable[[tuple[Any, ...], Mapping[str, Any]], torch.Tensor] | None
@@ -120,6 +128,17 @@ class DenoiserRoles:
     modulation: tuple[nn.Module, ...]
     published_teacache: PublishedTeaCache | None = None
     grid: LatentGrid | None = None
+
+    @property
+    def block_linears(self) -> tuple[nn.Module, ...]:
+        """All linear layers inside of blocks."""
+        kinds = (
+            self.feed_forward,
+            self.self_projections,
+            self.self_output,
+            self.cross_projections,
+        )
+        return tuple(layer for kind in kinds for block in kind for layer in block)
 
 
 @dataclass(frozen=True)

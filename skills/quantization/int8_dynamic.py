@@ -115,8 +115,17 @@ def _chosen_layers(
 ) -> list[nn.Module]:
     groups = {
         "feed_forward": (denoiser.feed_forward,),
-        "attention": (denoiser.attention_projections,),
-        "all": (denoiser.feed_forward, denoiser.attention_projections),
+        "attention": (
+            denoiser.self_projections,
+            denoiser.self_output,
+            denoiser.cross_projections,
+        ),
+        "all": (
+            denoiser.feed_forward,
+            denoiser.self_projections,
+            denoiser.self_output,
+            denoiser.cross_projections,
+        ),
     }[placement]
     active = schedule.active_layers(len(denoiser.blocks))
     return [layer for group in groups for block in active for layer in group[block]]

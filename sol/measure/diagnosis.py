@@ -81,12 +81,7 @@ def diagnose(
 
 
 def _linears(roles: Roles) -> list[nn.Module]:
-    return [
-        layer
-        for denoiser in roles.denoisers
-        for group in (*denoiser.feed_forward, *denoiser.attention_projections)
-        for layer in group
-    ]
+    return [layer for denoiser in roles.denoisers for layer in denoiser.block_linears]
 
 
 def _parts(roles: Roles) -> dict[str, list[nn.Module]]:

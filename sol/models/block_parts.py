@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -31,6 +32,17 @@ def find_linears(*modules: nn.Module) -> tuple[nn.Module, ...]:
     return tuple(
         child for module in modules for child in module.modules() if isinstance(child, nn.Linear)
     )
+
+
+def find_outer_linears(denoiser: nn.Module, blocks: Sequence[nn.Module]) -> tuple[nn.Module, ...]:
+    """The linear layers of a denoiser outside of its blocks, in order."""
+    inside = {id(layer) for layer in find_linears(*blocks)}
+    return tuple(layer for layer in find_linears(denoiser) if id(layer) not in inside)
+
+
+def find_projections(attention: Any) -> tuple[nn.Module, ...]:
+    """The layers that make query, key and value, in this order."""
+    return (attention.to_q, attention.to_k, attention.to_v)
 
 
 def describe_cross_attention(attention: Any) -> CrossAttention:

@@ -13,6 +13,8 @@ from sol.models.block_parts import (
     VIDEO_TRANSFORMER,
     describe_cross_attention,
     find_linears,
+    find_outer_linears,
+    find_projections,
     modulate,
 )
 from sol.roles import Capability, DenoiserRoles, Roles
@@ -62,7 +64,10 @@ def _denoiser(transformer: Any) -> DenoiserRoles:
         blocks=blocks,
         cross_attention=tuple(describe_cross_attention(block.attn2) for block in blocks),
         feed_forward=tuple(find_linears(block.ff) for block in blocks),
-        attention_projections=tuple(find_linears(block.attn1, block.attn2) for block in blocks),
+        self_projections=tuple(find_projections(block.attn1) for block in blocks),
+        self_output=tuple(find_linears(block.attn1.to_out) for block in blocks),
+        cross_projections=tuple(find_linears(block.attn2) for block in blocks),
+        outer_linears=find_outer_linears(transformer, blocks),
         hidden="hidden_states",
         self_attention=tuple(block.attn1 for block in blocks),
         modulated_input=_modulated_input(blocks[0]),

@@ -103,9 +103,19 @@ def test_there_is_one_part_of_each_kind_a_block(roles):
         n_blocks = len(denoiser.blocks)
         assert n_blocks == 4
         assert len(denoiser.self_attention) == len(denoiser.cross_attention) == n_blocks
-        assert len(denoiser.feed_forward) == len(denoiser.attention_projections) == n_blocks
-        # Query, key, value and output of two attentions.
-        assert all(len(layers) == 8 for layers in denoiser.attention_projections)
+        assert len(denoiser.feed_forward) == len(denoiser.self_projections) == n_blocks
+        assert all(len(layers) == 3 for layers in denoiser.self_projections)
+        assert all(len(layers) == 1 for layers in denoiser.self_output)
+        # Query, key, value and output.
+        assert all(len(layers) == 4 for layers in denoiser.cross_projections)
+
+
+def test_every_linear_layer_is_in_one_role(roles):
+    for denoiser in roles.denoisers:
+        named = [*denoiser.block_linears, *denoiser.outer_linears]
+        linears = [m for m in denoiser.module.modules() if isinstance(m, torch.nn.Linear)]
+        assert len(set(named)) == len(named)
+        assert set(named) == set(linears)
 
 
 def test_denoisers_go_by_the_pipelines_names(pipeline, roles, name):

@@ -62,8 +62,7 @@ class _Video:
     def diagnose(self):
         parts = SimpleNamespace(
             module=self.denoiser,
-            feed_forward=((self.linear,),),
-            attention_projections=(),
+            block_linears=(self.linear,),
             self_attention=(self.attention,),
             cross_attention=(),
             prompt_projection=(),

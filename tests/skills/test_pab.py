@@ -163,7 +163,7 @@ def test_roles_are_still_found_through_the_stand_in(pipeline):
     before = describe_roles(pipeline).denoisers[0]
     install_stack(pipeline, (StackItem("pab", CONFIG),))
     after = describe_roles(pipeline).denoisers[0]
-    assert after.attention_projections == before.attention_projections
+    assert after.block_linears == before.block_linears
     assert [site.text_only for site in after.cross_attention] == [
         site.text_only for site in before.cross_attention
     ]
