@@ -22,8 +22,10 @@ from sol.skills.cache.libraries.diffusers_taylorseer import DIFFUSERS_TAYLORSEER
 from sol.skills.cache.steps.easycache import EASYCACHE
 from sol.skills.cache.steps.planned import PLANNED
 from sol.skills.cache.steps.step_mask import STEP_MASK
+from sol.skills.kernel_fusion.packed_linear import PACKED_LINEAR
 from sol.skills.kernel_fusion.regional_compile import REGIONAL_COMPILE
 from sol.skills.quantization.int8_dynamic import INT8_DYNAMIC
+from sol.skills.quantization.int8_rows import INT8_ROWS
 from sol.technique import Technique
 
 TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
@@ -47,7 +49,9 @@ TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
             DIFFUSERS_TAYLORSEER,
             CACHE_DIT,
             INT8_DYNAMIC,
+            INT8_ROWS,
             REGIONAL_COMPILE,
+            PACKED_LINEAR,
         )
     }
 )

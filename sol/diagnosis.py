@@ -50,7 +50,8 @@ class Diagnosis:
         text_s: Seconds of it encoding text.
         part_s: Seconds of the total inside some parts of the denoiser, by name:
             "self_attention", "cross_attention", "text_projection" (keys and values of the text),
-            "prompt_projection", "rotary_table", "modulation".
+            "prompt_projection", "rotary_table", "modulation"; linear layers of blocks by kind:
+            "feed_forward", "qkv", "out", "cross".
         redundancy: Between the steps, the blocks and the guidance branches, if it was recorded.
     """
 

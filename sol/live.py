@@ -165,6 +165,10 @@ _SENTENCES: Mapping[tuple[str, str], str] = {
     ("start", "noise"): "the baseline against itself: {median:.2f}x [{low:.2f}, {high:.2f}]",
     ("", "observe"): "{agent}: can use {techniques}; at most {bound:.2f}x ({bound_if})",
     ("", "plan"): "{agent}: ran {configs} plans of {groups} sizes to see which stay close",
+    ("", "sensitivity"): (
+        "{agent}: tried {technique} on each of {parts} parts alone, output error {least} to "
+        "{most} {reason}"
+    ),
     ("", "hypothesise"): "{agent}: trying {setting} ({reason})",
     ("", "retire"): "{agent}: stops, {reason}",
     ("integrator", "compose"): "integrator: {admissible} admissible stacks",

@@ -33,6 +33,8 @@ class Capability(StrEnum):
     CUDA = "cuda"
     INDUCTOR = "inductor"
     INT8_DYNAMIC_CPU = "int8_dynamic_cpu"
+    INT8_VNNI = "int8_vnni"
+    PACKED_LINEAR_CPU = "packed_linear_cpu"
     DIFFUSERS_CACHE = "diffusers_cache"
     CACHE_DIT = "cache_dit"
 
@@ -47,6 +49,19 @@ class CrossAttention:
 
     module: nn.Module
     text_only: tuple[nn.Module, ...]
+
+
+GELUForm = Literal["none", "tanh"]
+"""GELU as it is defined, or its approximation by tanh; both as PyTorch names them."""
+
+
+@dataclass(frozen=True)
+class GELUProjection:
+    """A module that computes gelu(linear(x)) and nothing else."""
+
+    module: nn.Module
+    linear: nn.Module
+    form: GELUForm
 
 
 @dataclass(frozen=True)
@@ -106,6 +121,7 @@ class DenoiserRoles:
         modulation: Modules before the blocks whose output depends on the timestep alone.
         grid: How the output is laid out in space; None where it already is
             (batch, channels, frames, height, width).
+        gelu_projections: Modules inside of blocks that are a linear layer and the GELU after it.
     """
 
     name: str
@@ -128,16 +144,22 @@ class DenoiserRoles:
     modulation: tuple[nn.Module, ...]
     published_teacache: PublishedTeaCache | None = None
     grid: LatentGrid | None = None
+    gelu_projections: tuple[GELUProjection, ...] = ()
+
+    @property
+    def linears_by_kind(self) -> Mapping[str, tuple[tuple[nn.Module, ...], ...]]:
+        """The linear layers inside of blocks by the names that recipes have for their kinds."""
+        return {
+            "feed_forward": self.feed_forward,
+            "qkv": self.self_projections,
+            "out": self.self_output,
+            "cross": self.cross_projections,
+        }
 
     @property
     def block_linears(self) -> tuple[nn.Module, ...]:
         """All linear layers inside of blocks."""
-        kinds = (
-            self.feed_forward,
-            self.self_projections,
-            self.self_output,
-            self.cross_projections,
-        )
+        kinds = self.linears_by_kind.values()
         return tuple(layer for kind in kinds for block in kind for layer in block)
 
 

@@ -44,6 +44,7 @@ class Seam(StrEnum):
     FEED_FORWARD_PRECISION = "feed_forward_precision"
     ATTENTION_PRECISION = "attention_precision"
     COMPILE_REGION = "compile_region"
+    LINEAR_KERNEL = "linear_kernel"
 
 
 class Phase(IntEnum):
@@ -89,12 +90,15 @@ class SpaceContext:
     Attributes:
         best_rivals: Of each group of the technique's `rivals`, the config that came closest to
             the baseline when it was run; empty while that has not been done.
+        part_errors: Of each config of the technique's `parts`, the relative error of the
+            denoiser's output; empty while that was not measured.
     """
 
     roles: Roles
     workload: Workload
     diagnosis: Diagnosis
     best_rivals: tuple[Mapping[str, Any], ...] = ()
+    part_errors: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,8 @@ class Technique:
         schedulable: The schedule's axes that it obeys ("steps", "layers").
         rivals: Groups of configs that the diagnosis cannot rank: before the space is made, each
             is run on a few prompts. None where the space needs no such help.
+        parts: Configs that each touch one part of the denoiser: before the space is made, each is
+            run alone on recorded calls, to see how sensitive the part is.
         saves: Seconds of a video that it could save at most, from the diagnosis; None where only
             its skill's bound is known.
         summary: One line for `sol skills`.
@@ -128,6 +134,7 @@ class Technique:
     identity: Mapping[str, Any] | None = None
     schedulable: frozenset[str] = frozenset()
     rivals: Callable[[SpaceContext], tuple[tuple[Mapping[str, Any], ...], ...]] | None = None
+    parts: Callable[[SpaceContext], tuple[Mapping[str, Any], ...]] | None = None
     saves: Callable[[Diagnosis], float] | None = None
     source: str = ""
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from sol.attach import wrap_method
 from sol.diagnosis import Diagnosis
-from sol.roles import Roles
+from sol.roles import DenoiserRoles, Roles
 
 
 @dataclass
@@ -95,10 +95,18 @@ def _parts(roles: Roles) -> dict[str, list[nn.Module]]:
             "prompt_projection": denoiser.prompt_projection,
             "rotary_table": [denoiser.rotary] if denoiser.rotary is not None else [],
             "modulation": denoiser.modulation,
+            **_linears_by_kind(denoiser),
         }
         for name, modules in named.items():
             parts.setdefault(name, []).extend(modules)
     return parts
+
+
+def _linears_by_kind(denoiser: DenoiserRoles) -> dict[str, list[nn.Module]]:
+    return {
+        kind: [layer for block in blocks for layer in block]
+        for kind, blocks in denoiser.linears_by_kind.items()
+    }
 
 
 def _watch(stack: ExitStack, watch: _Stopwatch, modules: Iterable[nn.Module]) -> None:

@@ -19,6 +19,8 @@ def machine_capabilities(
         Capability.CUDA: _why_no_cuda(device),
         Capability.INDUCTOR: _why_no_inductor(device),
         Capability.INT8_DYNAMIC_CPU: _why_no_int8(device, dtype),
+        Capability.INT8_VNNI: _why_no_vnni(device),
+        Capability.PACKED_LINEAR_CPU: _why_no_packed_linear(device, dtype),
     }
     present = frozenset(name for name, reason in reasons.items() if reason is None)
     return present, {name: reason for name, reason in reasons.items() if reason is not None}
@@ -44,3 +46,20 @@ def _why_no_int8(device: str, dtype: torch.dtype) -> str | None:
     if torch.backends.quantized.engine in ("x86", "fbgemm", "onednn", "qnnpack"):
         return None
     return "this PyTorch was built without an int8 engine"
+
+
+def _why_no_vnni(device: str) -> str | None:
+    if device != "cpu":
+        return f"int8 products with a scale a row are made on a CPU, the pipeline is on {device}"
+    if torch.cpu._is_vnni_supported():
+        return None
+    return "this processor has no int8 dot product (VNNI): without it int8 sums may saturate"
+
+
+def _why_no_packed_linear(device: str, dtype: torch.dtype) -> str | None:
+    if device != "cpu":
+        return f"oneDNN's packed linear layer runs on a CPU, the pipeline is on {device}"
+    if dtype != torch.float32:
+        return f"oneDNN's packed linear layer is used in float32, the pipeline is in {dtype}"
+    has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return None if has_onednn else "this PyTorch was built without oneDNN"

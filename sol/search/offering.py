@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sol.search.records import Offer
@@ -15,8 +15,21 @@ Rivals = Mapping[str, tuple[tuple[Config, ...], ...]]
 """By technique: groups of configs of which each group's best is to be found by running them."""
 
 
+@dataclass(frozen=True)
+class TriedOut:
+    """What was run before the spaces are made, by technique; see `Technique` for both.
+
+    Attributes:
+        best_rivals: Of each group of rivals the best.
+        part_errors: Of each part the error of the denoiser's output.
+    """
+
+    best_rivals: Mapping[str, tuple[Config, ...]] = field(default_factory=dict)
+    part_errors: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
 def find_offers(
-    skill: str, context: SpaceContext, best_rivals: Mapping[str, tuple[Config, ...]]
+    skill: str, context: SpaceContext, tried: TriedOut
 ) -> tuple[tuple[Offer, ...], dict[str, str]]:
     """The techniques of a skill that apply, with their spaces; the others with the reason."""
     offers, obstacles = [], {}
@@ -25,8 +38,7 @@ def find_offers(
         if obstacle:
             obstacles[technique.name] = obstacle
         else:
-            best = best_rivals.get(technique.name, ())
-            offers.append(_offer(technique, replace(context, best_rivals=best)))
+            offers.append(_offer(technique, _with(context, tried, technique.name)))
     return tuple(offers), obstacles
 
 
@@ -37,6 +49,23 @@ def find_rivals(skill: str, context: SpaceContext) -> Rivals:
         for technique in _techniques_of(skill)
         if technique.rivals is not None and find_obstacle(technique, context.roles) is None
     }
+
+
+def find_parts(skill: str, context: SpaceContext) -> Mapping[str, tuple[Config, ...]]:
+    """By technique that applies, the configs that each touch one part."""
+    return {
+        technique.name: technique.parts(context)
+        for technique in _techniques_of(skill)
+        if technique.parts is not None and find_obstacle(technique, context.roles) is None
+    }
+
+
+def _with(context: SpaceContext, tried: TriedOut, technique: str) -> SpaceContext:
+    return replace(
+        context,
+        best_rivals=tried.best_rivals.get(technique, ()),
+        part_errors=tried.part_errors.get(technique, ()),
+    )
 
 
 def _techniques_of(skill: str) -> list[Technique]:

@@ -32,6 +32,7 @@ from sol.search.arms import Arms, PairFiles
 from sol.search.arms import Pair as Pair
 from sol.search.baseline import BaselineStore
 from sol.search.calibration import compare_videos
+from sol.search.call_errors import measure_call_errors
 from sol.search.clone_slot import CloneSlot
 from sol.search.effective_guidance import compare_guidance, guidance_of_altered
 from sol.search.latent_probes import (
@@ -42,7 +43,7 @@ from sol.search.latent_probes import (
     mean_latent_error,
 )
 from sol.search.memory_probe import measure_process_peak
-from sol.search.offering import Rivals, find_offers, find_rivals
+from sol.search.offering import Rivals, TriedOut, find_offers, find_parts, find_rivals
 from sol.search.recording import record_videos
 from sol.search.records import Offer, Quality, QualityFloor, Speed, WorkerInfo
 from sol.target import Workload
@@ -139,14 +140,27 @@ class MeasuringWorker:
         self,
         skill: str,
         diagnosis: Diagnosis,
-        best_rivals: Mapping[str, tuple[Mapping[str, Any], ...]],
+        tried: TriedOut,
     ) -> tuple[tuple[Offer, ...], dict[str, str]]:
         """The techniques of a skill that apply, with their spaces; the others with the reason."""
-        return find_offers(skill, self._context(diagnosis), best_rivals)
+        return find_offers(skill, self._context(diagnosis), tried)
 
     def rivals(self, skill: str, diagnosis: Diagnosis) -> Rivals:
         """What the techniques of a skill want to have run before they make their spaces."""
         return find_rivals(skill, self._context(diagnosis))
+
+    def parts(
+        self, skill: str, diagnosis: Diagnosis
+    ) -> Mapping[str, tuple[Mapping[str, Any], ...]]:
+        """By technique of a skill, the configs of which each touches one part of the denoiser."""
+        return find_parts(skill, self._context(diagnosis))
+
+    def part_errors(
+        self, technique: str, configs: Sequence[Mapping[str, Any]], pair: Pair
+    ) -> tuple[float, ...]:
+        """Of each config, the relative error of the denoiser's output on recorded calls."""
+        stacks = [(StackItem(technique, config),) for config in configs]
+        return measure_call_errors(self._pipeline, self._workload, stacks, pair)
 
     def latent_errors(
         self, technique: str, configs: Sequence[Mapping[str, Any]], pairs: Sequence[Pair]

@@ -12,6 +12,7 @@ from sol.search.agent import AgentState
 from sol.search.crew import Crew, Job
 from sol.search.executors.base import Executor
 from sol.search.journal import Journal
+from sol.search.offering import TriedOut
 from sol.search.orchestrator import TRIAL_LIMIT_S
 from sol.search.posting import post
 from sol.search.records import Brief, Finding, Offer, Speed, WorkerInfo
@@ -21,6 +22,7 @@ from sol.stages.evidence import GateSetting
 from sol.stages.gate import Gate
 from sol.stages.request import Session, TuneRequest
 from sol.stages.rivals import choose_rivals
+from sol.stages.sensitivity import measure_parts
 from sol.target import Target
 from sol.validator.verdict import Look
 
@@ -83,9 +85,9 @@ def brief_agents(session: Session) -> tuple[AgentState, ...]:
 
 
 def _brief_agent(session: Session, skill: str) -> AgentState:
-    best_rivals = choose_rivals(session, skill)
+    tried = TriedOut(choose_rivals(session, skill), measure_parts(session, skill))
     offers, inapplicable = session.crew.run(
-        Job("offers", (skill, session.diagnosis, best_rivals), TRIAL_LIMIT_S)
+        Job("offers", (skill, session.diagnosis, tried), TRIAL_LIMIT_S)
     )
     brief = _make_brief(session, skill, offers)
     session.executor.start_agent(brief)

@@ -96,6 +96,14 @@ SETTINGS = {
             {"Fn_compute_blocks": 1, "max_warmup_steps": 2, "residual_diff_threshold": 1e-9},
         ),
     ),
-    "int8_dynamic": Settings(bold={"layers": "all"}),
+    "int8_dynamic": Settings(
+        bold={"layers": "all", "full_first": 1, "full_last": 1},
+        inert=StackItem("int8_dynamic", {"full_first": 9}),
+    ),
+    "int8_rows": Settings(
+        bold={"layers": "feed_forward=all; cross=1-2", "full_last": 2, "smooth": 0.5, "rank": 4},
+        inert=StackItem("int8_rows", {}, Schedule(steps="none")),
+    ),
     "regional_compile": Settings(),
+    "packed_linear": Settings(),
 }

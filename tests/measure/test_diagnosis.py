@@ -63,6 +63,7 @@ class _Video:
         parts = SimpleNamespace(
             module=self.denoiser,
             block_linears=(self.linear,),
+            linears_by_kind={"feed_forward": ((self.linear,),)},
             self_attention=(self.attention,),
             cross_attention=(),
             prompt_projection=(),

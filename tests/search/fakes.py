@@ -50,7 +50,10 @@ class FakeWorker:
     def rivals(self, skill: str, diagnosis: Diagnosis) -> Any:
         return {}
 
-    def offers(self, skill: str, diagnosis: Diagnosis, best_rivals: Any) -> Any:
+    def parts(self, skill: str, diagnosis: Diagnosis) -> Any:
+        return {}
+
+    def offers(self, skill: str, diagnosis: Diagnosis, tried: Any) -> Any:
         return SPACES[skill], {"other": "it needs what is not there"}
 
     def measure_quality(self, stack: Any, pairs: Any, floor: Any) -> Quality:

@@ -13,6 +13,7 @@ from sol.errors import NoEffectError
 from sol.schedule import Schedule
 from sol.search.altered import Altered
 from sol.search.memory_probe import measure_process_peak
+from sol.search.offering import TriedOut
 from sol.search.records import QualityFloor
 from sol.search.worker import ContaminatedWorkerError, MeasuringWorker, WorkerPlan
 from sol.skills.registry import TECHNIQUES
@@ -137,7 +138,7 @@ def test_the_diagnosis_adds_up(worker):
 
 def test_offers_come_with_reasons_for_what_is_left_out(worker):
     diagnosis = worker.diagnose(PAIRS)
-    offers, obstacles = worker.offers("cache", diagnosis, {})
+    offers, obstacles = worker.offers("cache", diagnosis, TriedOut())
     of_the_skill = [name for name, t in TECHNIQUES.items() if t.skill == "cache"]
     assert [offer.technique for offer in offers] == of_the_skill
     assert obstacles == {}
@@ -150,7 +151,7 @@ def test_a_technique_that_says_what_it_saves_has_a_bound_of_its_own(worker, monk
     half = replace(TECHNIQUES["text_kv"], saves=lambda diagnosis: diagnosis.total_s / 2)
     table = {"text_kv": half, "step_mask": TECHNIQUES["step_mask"]}
     monkeypatch.setattr("sol.search.offering.TECHNIQUES", table)
-    offers, _ = worker.offers("cache", Diagnosis(10.0, 9.0, 6.0, 0.5, 0.1), {})
+    offers, _ = worker.offers("cache", Diagnosis(10.0, 9.0, 6.0, 0.5, 0.1), TriedOut())
     bounds = {offer.technique: offer.bound for offer in offers}
     assert bounds == {"text_kv": pytest.approx(2.0), "step_mask": None}
 

@@ -86,7 +86,7 @@ def test_text_kv_computes_each_projection_once_a_video(pipeline, workload):
 def test_int8_dynamic_replaces_what_it_says(pipeline):
     install_stack(
         pipeline,
-        (StackItem("int8_dynamic", {"layers": "feed_forward"}, Schedule(layers="0-1")),),
+        (StackItem("int8_dynamic", {"layers": "feed_forward=all"}, Schedule(layers="0-1")),),
     )
     blocks = pipeline.transformer.transformer_blocks
     replaced = [

@@ -26,10 +26,10 @@ class RivalWorker(FakeWorker):
         type(self).pairs = pairs
         return tuple(ERRORS[config["skip"]] for config in configs)
 
-    def offers(self, skill, diagnosis, best_rivals):
+    def offers(self, skill, diagnosis, tried):
         if skill == "cache":
-            type(self).seen = best_rivals
-        return super().offers(skill, diagnosis, best_rivals)
+            type(self).seen = tried.best_rivals
+        return super().offers(skill, diagnosis, tried)
 
 
 class BrokenWorker(RivalWorker):

@@ -17,8 +17,8 @@ CALM = diagnosis_of((0.9, 0.1, 0.2, 0.5))
 class TinyGainWorker(FakeWorker):
     """text_kv can save next to nothing here."""
 
-    def offers(self, skill, diagnosis, best_rivals):
-        offers, obstacles = super().offers(skill, diagnosis, best_rivals)
+    def offers(self, skill, diagnosis, tried):
+        offers, obstacles = super().offers(skill, diagnosis, tried)
         bounds = {"text_kv": 1.01}
         return tuple(replace(o, bound=bounds.get(o.technique)) for o in offers), obstacles
 
