@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from diffusers.models.activations import GELU
 from torch import nn
 
-from sol.roles import Capability, CrossAttention
+from sol.roles import Capability, CrossAttention, GELUProjection
 
 VIDEO_TRANSFORMER = frozenset(
     {
@@ -38,6 +39,19 @@ def find_outer_linears(denoiser: nn.Module, blocks: Sequence[nn.Module]) -> tupl
     """The linear layers of a denoiser outside of its blocks, in order."""
     inside = {id(layer) for layer in find_linears(*blocks)}
     return tuple(layer for layer in find_linears(denoiser) if id(layer) not in inside)
+
+
+def find_gelu_projections(*modules: nn.Module) -> tuple[GELUProjection, ...]:
+    """The modules inside of `modules` that are a linear layer and the GELU after it, in order."""
+    return tuple(
+        GELUProjection(gelu, gelu.proj, gelu.approximate)
+        for module in modules
+        for gelu in _gelus_in(module)
+    )
+
+
+def _gelus_in(module: nn.Module) -> Iterator[Any]:
+    return (child for child in module.modules() if type(child) is GELU)
 
 
 def find_projections(attention: Any) -> tuple[nn.Module, ...]:

@@ -11,6 +11,7 @@ from sol.forward_arguments import argument_reader
 from sol.models.block_parts import (
     VIDEO_TRANSFORMER,
     describe_cross_attention,
+    find_gelu_projections,
     find_linears,
     find_outer_linears,
     find_projections,
@@ -50,6 +51,7 @@ def describe(pipeline: Any) -> Roles:
                 rotary=transformer.rope,
                 modulation=(transformer.time_embed,),
                 grid=describe_token_grid(transformer),
+                gelu_projections=find_gelu_projections(*blocks),
             ),
         ),
         guidance="batched",

@@ -11,6 +11,7 @@ from sol.forward_arguments import argument_reader
 from sol.models.block_parts import (
     VIDEO_TRANSFORMER,
     describe_cross_attention,
+    find_gelu_projections,
     find_linears,
     find_outer_linears,
     find_projections,
@@ -72,6 +73,7 @@ def _denoiser(name: str, transformer: Any) -> DenoiserRoles:
         prompt_projection=(embedder.text_embedder,),
         rotary=transformer.rope,
         modulation=(embedder.time_embedder, embedder.time_proj),
+        gelu_projections=find_gelu_projections(*blocks),
     )
 
 

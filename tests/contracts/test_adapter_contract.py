@@ -118,6 +118,19 @@ def test_every_linear_layer_is_in_one_role(roles):
         assert set(named) == set(linears)
 
 
+def test_a_gelu_projection_is_a_linear_layer_and_gelu(roles, name):
+    """One in each feed-forward of linear layers."""
+    for denoiser in roles.denoisers:
+        pairs = denoiser.gelu_projections
+        assert len(pairs) == (0 if name == "sana_video" else len(denoiser.blocks))
+        layers = {layer for block in denoiser.feed_forward for layer in block}
+        assert {pair.linear for pair in pairs} <= layers
+        for pair in pairs:
+            x = torch.randn(3, pair.linear.in_features)
+            expected = torch.nn.functional.gelu(pair.linear(x), approximate=pair.form)
+            assert torch.equal(pair.module(x), expected)
+
+
 def test_denoisers_go_by_the_pipelines_names(pipeline, roles, name):
     for denoiser in roles.denoisers:
         assert getattr(pipeline, denoiser.name) is denoiser.module
