@@ -22,6 +22,7 @@ from sol.skills.cache.libraries.diffusers_taylorseer import DIFFUSERS_TAYLORSEER
 from sol.skills.cache.steps.easycache import EASYCACHE
 from sol.skills.cache.steps.planned import PLANNED
 from sol.skills.cache.steps.step_mask import STEP_MASK
+from sol.skills.kernel_fusion.attention_backend import ATTENTION_BACKEND
 from sol.skills.kernel_fusion.packed_linear import PACKED_LINEAR
 from sol.skills.kernel_fusion.regional_compile import REGIONAL_COMPILE
 from sol.skills.quantization.int8_dynamic import INT8_DYNAMIC
@@ -52,6 +53,7 @@ TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
             INT8_ROWS,
             REGIONAL_COMPILE,
             PACKED_LINEAR,
+            ATTENTION_BACKEND,
         )
     }
 )

@@ -35,6 +35,7 @@ class Capability(StrEnum):
     INT8_DYNAMIC_CPU = "int8_dynamic_cpu"
     INT8_VNNI = "int8_vnni"
     PACKED_LINEAR_CPU = "packed_linear_cpu"
+    ATTENTION_BACKENDS = "attention_backends"
     DIFFUSERS_CACHE = "diffusers_cache"
     CACHE_DIT = "cache_dit"
 
@@ -49,6 +50,25 @@ class CrossAttention:
 
     module: nn.Module
     text_only: tuple[nn.Module, ...]
+
+
+AttentionKind = Literal["self", "cross"]
+"""Over the hidden states themselves, or over the text."""
+
+
+@dataclass(frozen=True)
+class AttentionSite:
+    """An attention that goes through diffusers' dispatch.
+
+    Attributes:
+        module: Its `processor` says which back-end computes it.
+        is_masked: Whether it is called with a mask.
+    """
+
+    module: Any
+    kind: AttentionKind
+    head_dim: int
+    is_masked: bool
 
 
 GELUForm = Literal["none", "tanh"]
@@ -122,6 +142,7 @@ class DenoiserRoles:
         grid: How the output is laid out in space; None where it already is
             (batch, channels, frames, height, width).
         gelu_projections: Modules inside of blocks that are a linear layer and the GELU after it.
+        attention_sites: Attentions of the blocks that go through diffusers' dispatch, in order.
     """
 
     name: str
@@ -145,6 +166,7 @@ class DenoiserRoles:
     published_teacache: PublishedTeaCache | None = None
     grid: LatentGrid | None = None
     gelu_projections: tuple[GELUProjection, ...] = ()
+    attention_sites: tuple[AttentionSite, ...] = ()
 
     @property
     def linears_by_kind(self) -> Mapping[str, tuple[tuple[nn.Module, ...], ...]]:

@@ -45,6 +45,7 @@ class Seam(StrEnum):
     ATTENTION_PRECISION = "attention_precision"
     COMPILE_REGION = "compile_region"
     LINEAR_KERNEL = "linear_kernel"
+    ATTENTION_BACKEND = "attention_backend"
 
 
 class Phase(IntEnum):

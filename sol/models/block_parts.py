@@ -9,7 +9,7 @@ import torch
 from diffusers.models.activations import GELU
 from torch import nn
 
-from sol.roles import Capability, CrossAttention, GELUProjection
+from sol.roles import AttentionKind, AttentionSite, Capability, CrossAttention, GELUProjection
 
 VIDEO_TRANSFORMER = frozenset(
     {
@@ -67,6 +67,28 @@ def describe_cross_attention(attention: Any) -> CrossAttention:
     """
     parts = (attention.to_k, attention.norm_k, attention.to_v)
     return CrossAttention(attention, tuple(part for part in parts if part is not None))
+
+
+def find_attention_sites(
+    blocks: Sequence[Any], *, is_cross_masked: bool
+) -> tuple[AttentionSite, ...]:
+    """The attentions `attn1`, over the hidden states, and `attn2`, over the text, of each block.
+
+    Those whose processor has no back-end to set do not go through the dispatch.
+    """
+    sites = (
+        site
+        for block in blocks
+        for site in (
+            _describe_attention(block.attn1, "self", is_masked=False),
+            _describe_attention(block.attn2, "cross", is_masked=is_cross_masked),
+        )
+    )
+    return tuple(site for site in sites if hasattr(site.module.processor, "_attention_backend"))
+
+
+def _describe_attention(attention: Any, kind: AttentionKind, *, is_masked: bool) -> AttentionSite:
+    return AttentionSite(attention, kind, attention.inner_dim // attention.heads, is_masked)
 
 
 def modulate(block: Any, hidden: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ from sol.forward_arguments import argument_reader
 from sol.models.block_parts import (
     VIDEO_TRANSFORMER,
     describe_cross_attention,
+    find_attention_sites,
     find_gelu_projections,
     find_linears,
     find_outer_linears,
@@ -52,6 +53,7 @@ def describe(pipeline: Any) -> Roles:
                 modulation=(transformer.time_embed,),
                 grid=describe_token_grid(transformer),
                 gelu_projections=find_gelu_projections(*blocks),
+                attention_sites=find_attention_sites(blocks, is_cross_masked=True),
             ),
         ),
         guidance="batched",

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 import torch
 
+from sol.models.attention_backends import why_no_attention_backend
 from sol.roles import Capability
 
 
@@ -21,6 +22,7 @@ def machine_capabilities(
         Capability.INT8_DYNAMIC_CPU: _why_no_int8(device, dtype),
         Capability.INT8_VNNI: _why_no_vnni(device),
         Capability.PACKED_LINEAR_CPU: _why_no_packed_linear(device, dtype),
+        Capability.ATTENTION_BACKENDS: why_no_attention_backend(device, dtype),
     }
     present = frozenset(name for name, reason in reasons.items() if reason is None)
     return present, {name: reason for name, reason in reasons.items() if reason is not None}

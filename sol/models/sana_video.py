@@ -12,6 +12,7 @@ from sol.forward_arguments import argument_reader
 from sol.models.block_parts import (
     VIDEO_TRANSFORMER,
     describe_cross_attention,
+    find_attention_sites,
     find_linears,
     find_outer_linears,
     find_projections,
@@ -75,6 +76,7 @@ def _denoiser(transformer: Any) -> DenoiserRoles:
         prompt_projection=(transformer.caption_projection, transformer.caption_norm),
         rotary=transformer.rope,
         modulation=(transformer.time_embed,),
+        attention_sites=find_attention_sites(blocks, is_cross_masked=True),
     )
 
 

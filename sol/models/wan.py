@@ -11,6 +11,7 @@ from sol.forward_arguments import argument_reader
 from sol.models.block_parts import (
     VIDEO_TRANSFORMER,
     describe_cross_attention,
+    find_attention_sites,
     find_gelu_projections,
     find_linears,
     find_outer_linears,
@@ -74,6 +75,7 @@ def _denoiser(name: str, transformer: Any) -> DenoiserRoles:
         rotary=transformer.rope,
         modulation=(embedder.time_embedder, embedder.time_proj),
         gelu_projections=find_gelu_projections(*blocks),
+        attention_sites=find_attention_sites(blocks, is_cross_masked=False),
     )
 
 

@@ -106,4 +106,6 @@ SETTINGS = {
     ),
     "regional_compile": Settings(),
     "packed_linear": Settings(),
+    # Only where there is another back-end than PyTorch's own: none on a CPU.
+    "attention_backend": Settings(bold={"backend": "_native_efficient"}),
 }

@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 import torch
 from contracts.models import OTHER, PLAIN, WIDE, denoise
+from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
 from tiny_models import FAMILIES, build_tiny, build_tiny_experts, tiny_workload
 
 from sol.models.catalog import CATALOG, FAMILY_WORKLOADS
@@ -129,6 +130,33 @@ def test_a_gelu_projection_is_a_linear_layer_and_gelu(roles, name):
             x = torch.randn(3, pair.linear.in_features)
             expected = torch.nn.functional.gelu(pair.linear(x), approximate=pair.form)
             assert torch.equal(pair.module(x), expected)
+
+
+def test_attention_sites_are_what_goes_through_the_dispatch(
+    pipeline, roles, workload, monkeypatch
+):
+    """In order, with the head dimension and the mask that the dispatch is called with."""
+    native = _AttentionBackendRegistry._backends[AttentionBackendName.NATIVE]
+    calls = []
+
+    def record_call(**kwargs):
+        calls.append((kwargs["query"].shape[-1], kwargs["attn_mask"] is not None))
+        return native(**kwargs)
+
+    monkeypatch.setitem(
+        _AttentionBackendRegistry._backends, AttentionBackendName.NATIVE, record_call
+    )
+    denoise(pipeline, workload, PLAIN)
+    sites = roles.denoisers[0].attention_sites
+    expected = [(site.head_dim, site.is_masked) for site in sites]
+    assert calls
+    assert calls == expected * (len(calls) // len(expected))
+    for denoiser in roles.denoisers:
+        by_kind = {
+            "self": denoiser.self_attention,
+            "cross": [s.module for s in denoiser.cross_attention],
+        }
+        assert all(site.module in by_kind[site.kind] for site in denoiser.attention_sites)
 
 
 def test_denoisers_go_by_the_pipelines_names(pipeline, roles, name):
