@@ -25,8 +25,14 @@ from sol.skills.cache.steps.step_mask import STEP_MASK
 from sol.skills.kernel_fusion.attention_backend import ATTENTION_BACKEND
 from sol.skills.kernel_fusion.packed_linear import PACKED_LINEAR
 from sol.skills.kernel_fusion.regional_compile import REGIONAL_COMPILE
+from sol.skills.quantization.autocast import AUTOCAST
+from sol.skills.quantization.bf16_linear import BF16_LINEAR
 from sol.skills.quantization.int8_dynamic import INT8_DYNAMIC
 from sol.skills.quantization.int8_rows import INT8_ROWS
+from sol.skills.quantization.torchao.fp8 import FP8
+from sol.skills.quantization.torchao.int8_torchao import INT8_TORCHAO
+from sol.skills.quantization.torchao.nvfp4 import NVFP4
+from sol.skills.quantization.torchao.weight_only import WEIGHT_ONLY
 from sol.technique import Technique
 
 TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
@@ -51,6 +57,12 @@ TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
             CACHE_DIT,
             INT8_DYNAMIC,
             INT8_ROWS,
+            INT8_TORCHAO,
+            FP8,
+            WEIGHT_ONLY,
+            NVFP4,
+            BF16_LINEAR,
+            AUTOCAST,
             REGIONAL_COMPILE,
             PACKED_LINEAR,
             ATTENTION_BACKEND,

@@ -36,6 +36,13 @@ class Capability(StrEnum):
     INT8_VNNI = "int8_vnni"
     PACKED_LINEAR_CPU = "packed_linear_cpu"
     ATTENTION_BACKENDS = "attention_backends"
+    TORCHAO = "torchao"
+    INT8_TORCHAO = "int8_torchao"
+    FP8_TORCHAO = "fp8_torchao"
+    INT4_TORCHAO = "int4_torchao"
+    NVFP4_TORCHAO = "nvfp4_torchao"
+    BFLOAT16 = "bfloat16"
+    AUTOCAST = "autocast"
     DIFFUSERS_CACHE = "diffusers_cache"
     CACHE_DIT = "cache_dit"
 

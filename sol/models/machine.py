@@ -9,6 +9,7 @@ from importlib.util import find_spec
 import torch
 
 from sol.models.attention_backends import why_no_attention_backend
+from sol.models.precision import precision_obstacles
 from sol.roles import Capability
 
 
@@ -23,6 +24,7 @@ def machine_capabilities(
         Capability.INT8_VNNI: _why_no_vnni(device),
         Capability.PACKED_LINEAR_CPU: _why_no_packed_linear(device, dtype),
         Capability.ATTENTION_BACKENDS: why_no_attention_backend(device, dtype),
+        **precision_obstacles(device, dtype),
     }
     present = frozenset(name for name, reason in reasons.items() if reason is None)
     return present, {name: reason for name, reason in reasons.items() if reason is not None}

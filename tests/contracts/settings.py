@@ -104,6 +104,23 @@ SETTINGS = {
         bold={"layers": "feed_forward=all; cross=1-2", "full_last": 2, "smooth": 0.5, "rank": 4},
         inert=StackItem("int8_rows", {}, Schedule(steps="none")),
     ),
+    "int8_torchao": Settings(
+        bold={"layers": "feed_forward=all; qkv=1", "full_first": 1, "rank": 4},
+        inert=StackItem("int8_torchao", {"full_last": 8, "full_first": 8}),
+    ),
+    "fp8": Settings(),
+    "weight_only": Settings(
+        bold={"layers": "feed_forward=all; out=all", "format": "int8"},
+        inert=StackItem("weight_only", {"full_first": 8}),
+    ),
+    "nvfp4": Settings(),
+    "bf16_linear": Settings(
+        bold={"layers": "feed_forward=all; qkv=all; out=all; cross=all", "full_last": 1},
+        inert=StackItem("bf16_linear", {}, Schedule(steps="none")),
+    ),
+    "autocast": Settings(
+        bold={"full_first": 1}, inert=StackItem("autocast", {"full_first": 4, "full_last": 4})
+    ),
     "regional_compile": Settings(),
     "packed_linear": Settings(),
     # Only where there is another back-end than PyTorch's own: none on a CPU.

@@ -1,0 +1,145 @@
+"""Half precision inside of a float32 pipeline: linear layers alone, or as autocast has it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from examples import PROMPT
+from torch import nn
+
+from sol.clock import Clock
+from sol.diagnosis import Diagnosis
+from sol.errors import NotApplicableError
+from sol.measure.memory import weights_bytes
+from sol.models.families import describe_roles
+from sol.roles import Capability
+from sol.runtime.applied import install_stack
+from sol.runtime.render import render
+from sol.schedule import Schedule
+from sol.skills.quantization.autocast import AUTOCAST, AutocastConfig
+from sol.skills.quantization.bf16_linear import BF16_LINEAR, BF16Linear
+from sol.technique import SpaceContext, StackItem, parse_config
+
+SHAPES = ((2, 128, 768), (64, 128, 128), (101, 130, 70))
+DIAGNOSIS = Diagnosis(10.0, 8.0, 4.0, 1.0, 0.5)
+BOTH = ("bf16_linear", "autocast")
+
+
+@pytest.fixture(autouse=True)
+def _processor_with_bfloat16(monkeypatch):
+    """Others emulate it: as exact, and slow."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    yield
+    torch._dynamo.reset()
+
+
+def example(rows, n_in, n_out, bias=True):
+    torch.manual_seed(rows)
+    return nn.Linear(n_in, n_out, bias=bias).requires_grad_(False), torch.randn(2, rows, n_in)
+
+
+def relative_error(actual, expected):
+    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))
+
+
+def record_calls(pipeline):
+    """Whether autocast is on, for each call that follows."""
+    seen = []
+    block = pipeline.transformer.transformer_blocks[0]
+    block.register_forward_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    return seen
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
+def test_a_linear_layer_in_bfloat16(shape, bias):
+    linear, x = example(*shape, bias)
+    weight = linear.weight.clone()
+    layer = BF16Linear(linear)
+    output = layer(x)
+    assert output.dtype == x.dtype
+    assert 0.0 < relative_error(output.numpy(), linear(x).numpy()) < 0.004
+    assert torch.equal(linear.weight, weight)
+    assert weights_bytes([layer]) * 2 == weights_bytes([linear])
+
+
+def test_a_compiled_linear_layer_agrees():
+    linear, x = example(64, 128, 128)
+    layer = BF16Linear(linear)
+    compiled = torch.compile(layer, fullgraph=True)(x)
+    assert relative_error(compiled.numpy(), layer(x).numpy()) < 1e-3
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_the_video_is_close_to_that_of_float32(name, pipeline, workload, baseline):
+    with install_stack(pipeline, (StackItem(name),)):
+        rendering = render(pipeline, workload, PROMPT, 0)
+    assert rendering.latents.dtype == baseline.latents.dtype
+    assert 0.0 < relative_error(rendering.latents, baseline.latents) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("config", "schedule", "cast"),
+    [
+        ({}, Schedule(), range(8)),
+        ({"full_first": 2, "full_last": 1}, Schedule(), range(2, 7)),
+        ({"full_first": 1}, Schedule(steps="0-3,6"), (1, 2, 3, 6)),
+    ],
+    ids=["always", "ends_in_full", "schedule"],
+)
+def test_autocast_covers_the_steps_that_were_asked_for(pipeline, workload, config, schedule, cast):
+    seen = record_calls(pipeline)
+    with install_stack(pipeline, (StackItem("autocast", config, schedule),)) as applied:
+        render(pipeline, workload, PROMPT, 0)
+        counts = applied.evidence()["autocast"].counts
+    assert [step for step, is_cast in enumerate(seen) if is_cast] == list(cast)
+    assert counts == {"cast_calls": len(cast), "full_calls": 8 - len(cast)}
+
+
+def test_the_denoiser_returns_float32_under_autocast(pipeline, workload):
+    dtypes = set()
+    with install_stack(pipeline, (StackItem("autocast"),)):
+        pipeline.transformer.register_forward_hook(lambda *call: dtypes.add(call[-1][0].dtype))
+        render(pipeline, workload, PROMPT, 0)
+    assert dtypes == {torch.float32}
+
+
+def test_float16_is_for_gpus(pipeline):
+    with pytest.raises(NotApplicableError, match="float16 does not apply here: it needs a CUDA"):
+        install_stack(pipeline, (StackItem("autocast", {"dtype": "float16"}),))
+
+
+def test_a_gpu_without_bfloat16_is_offered_float16(pipeline):
+    roles = describe_roles(pipeline)
+    turing = replace(
+        roles,
+        capabilities=roles.capabilities - {Capability.BFLOAT16} | {Capability.CUDA},
+        lacks={Capability.BFLOAT16: "too old"},
+    )
+    context = SpaceContext(turing, None, DIAGNOSIS)
+    assert AUTOCAST.space(context).first == ({"dtype": "float16"},)
+    with pytest.raises(NotApplicableError, match="too old"):
+        AUTOCAST.install(turing, AutocastConfig(), Schedule(), Clock())
+
+
+@pytest.mark.parametrize("technique", [BF16_LINEAR, AUTOCAST], ids=lambda t: t.name)
+def test_first_settings_are_legal(technique, pocket):
+    roles = describe_roles(pocket.pipeline)
+    space = technique.space(SpaceContext(roles, pocket.workload, DIAGNOSIS))
+    assert space.first
+    for setting in space.first:
+        assert set(setting) == set(space.knobs)
+        parse_config(technique, space.complete(setting))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_autocast_on_a_gpu(pipeline, workload, baseline, dtype):
+    pipeline.to("cuda")
+    with install_stack(pipeline, (StackItem("autocast", {"dtype": dtype}),)):
+        rendering = render(pipeline, workload, PROMPT, 0)
+    pipeline.to("cpu")
+    assert 0.0 < relative_error(rendering.latents, baseline.latents) < 0.1
