@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,19 +30,41 @@ def fits_all(_: nn.Linear) -> str | None:
 
 @dataclass(frozen=True)
 class Quantization:
-    """One technique's way of quantising a layer, at its settings."""
+    """One technique's way of quantising a layer, at its settings.
+
+    Attributes:
+        quantize_with_gelu: Makes a drop-in for gelu(linear(x)), in the form that tanh
+            approximates, where the technique has something better than one after the other.
+    """
 
     name: str
     settings: QuantizationSettings
     quantize: Quantize
     find_misfit: FindMisfit = fits_all
+    quantize_with_gelu: Quantize | None = None
 
-    def replacement(self, linear: nn.Linear) -> nn.Module:
-        """What stands in the place of `linear`."""
+    def find_sites(
+        self, denoiser: DenoiserRoles, chosen: Iterable[nn.Module]
+    ) -> Iterator[tuple[nn.Module, nn.Linear]]:
+        """(module to replace, linear layer that it is or holds) of the chosen layers."""
+        pairs = {
+            pair.linear: pair.module
+            for pair in denoiser.gelu_projections
+            # The low-rank correction stands between the layer and its GELU.
+            if self.quantize_with_gelu and pair.form == "tanh" and not self.settings.rank
+        }
+        for layer in chosen:
+            if isinstance(layer, nn.Linear):
+                yield pairs.get(layer, layer), layer
+
+    def replacement(self, module: nn.Module, linear: nn.Linear) -> nn.Module:
+        """What stands in the place of `module`."""
         settings = self.settings
+        folded = module is not linear and self.quantize_with_gelu
+        quantize = folded or self.quantize
         if settings.needs_switching:
-            return SwitchedLinear(linear, self.quantize, settings.rank, settings.smooth)
-        return quantize_with_care(linear, self.quantize, settings.rank)
+            return SwitchedLinear(module, linear, quantize, settings.rank, settings.smooth)
+        return quantize_with_care(linear, quantize, settings.rank)
 
 
 @dataclass
@@ -131,15 +153,14 @@ class _Work:
     def _replace(self, denoiser: DenoiserRoles) -> list[nn.Module]:
         active = self.schedule.active_layers(len(denoiser.blocks))
         chosen = choose_layers(denoiser, parse_placement(self.how.settings.layers), active)
+        linears = dict(self.how.find_sites(denoiser, chosen))
         placed = []
-        for parent, name, child in find_places(denoiser.module, chosen):
-            if not isinstance(child, nn.Linear):
-                continue
-            misfit = self.how.find_misfit(child)
+        for parent, name, module in find_places(denoiser.module, linears):
+            misfit = self.how.find_misfit(linears[module])
             if misfit is not None:
                 self.misfits.append(misfit)
                 continue
-            placed.append(self.how.replacement(child))
+            placed.append(self.how.replacement(module, linears[module]))
             self.undos.append(replace_child(parent, name, placed[-1]))
         self.counts.layers_quantized += len(placed)
         return placed

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import torch
 
-_LIBRARY = torch.library.Library("sol_int8", "DEF")
-_LIBRARY.define("product(Tensor x, Tensor packed, Tensor scales, Tensor zeros) -> Tensor")
+_LIBRARY = torch.library.Library("sol_int8", "DEF")  # type: ignore[no-untyped-call]
+_LIBRARY.define(  # type: ignore[no-untyped-call]
+    "product(Tensor x, Tensor packed, Tensor scales, Tensor zeros) -> Tensor"
+)
 
 
 def pack_int8(weight: torch.Tensor) -> torch.Tensor:
@@ -54,5 +56,5 @@ def _shape_of_product(
 
 # The packed weight is of oneDNN's own layout, and the dispatcher goes by it.
 for _key in ("CPU", "MkldnnCPU"):
-    _LIBRARY.impl("product", _product, _key)
+    _LIBRARY.impl("product", _product, _key)  # type: ignore[no-untyped-call]
 torch.library.register_fake("sol_int8::product", _shape_of_product, lib=_LIBRARY)
