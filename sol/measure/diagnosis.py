@@ -59,29 +59,30 @@ def diagnose(
 
     total_s = time_run()
     parts = _parts(roles)
-    names = ("denoise", "linear", "text", *parts)
+    names = ("denoise", "text", *parts)
     watches = {name: _Stopwatch(synchronize, clock) for name in names}
     denoisers = [denoiser.module for denoiser in roles.denoisers]
     with ExitStack() as stack:
         _watch(stack, watches["denoise"], denoisers)
-        _watch(stack, watches["linear"], _linears(roles))
         _watch(stack, watches["text"], text_encoders)
         for name, modules in parts.items():
             _watch(stack, watches[name], modules)
         decode = _watch_method(stack, decoder, "decode", _Stopwatch(synchronize, clock))
         scale = total_s / time_run()
+    part_s = {name: watches[name].seconds * scale for name in parts}
     return Diagnosis(
         total_s=total_s,
         denoise_s=watches["denoise"].seconds * scale,
-        linear_s=watches["linear"].seconds * scale,
+        # Not watched besides: a second stopwatch on a layer would time the first.
+        linear_s=sum(part_s[kind] for kind in _linear_kinds(roles)),
         decode_s=decode.seconds * scale,
         text_s=watches["text"].seconds * scale,
-        part_s={name: watches[name].seconds * scale for name in parts},
+        part_s=part_s,
     )
 
 
-def _linears(roles: Roles) -> list[nn.Module]:
-    return [layer for denoiser in roles.denoisers for layer in denoiser.block_linears]
+def _linear_kinds(roles: Roles) -> set[str]:
+    return {kind for denoiser in roles.denoisers for kind in denoiser.linears_by_kind}
 
 
 def _parts(roles: Roles) -> dict[str, list[nn.Module]]:

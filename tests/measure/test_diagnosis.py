@@ -62,7 +62,6 @@ class _Video:
     def diagnose(self):
         parts = SimpleNamespace(
             module=self.denoiser,
-            block_linears=(self.linear,),
             linears_by_kind={"feed_forward": ((self.linear,),)},
             self_attention=(self.attention,),
             cross_attention=(),
