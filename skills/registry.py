@@ -24,6 +24,7 @@ from sol.skills.cache.steps.planned import PLANNED
 from sol.skills.cache.steps.step_mask import STEP_MASK
 from sol.skills.kernel_fusion.attention_backend import ATTENTION_BACKEND
 from sol.skills.kernel_fusion.packed_linear import PACKED_LINEAR
+from sol.skills.kernel_fusion.shared_prefix import SHARED_PREFIX
 from sol.skills.kernel_fusion.regional_compile import REGIONAL_COMPILE
 from sol.skills.quantization.autocast import AUTOCAST
 from sol.skills.quantization.bf16_linear import BF16_LINEAR
@@ -66,6 +67,7 @@ TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
             REGIONAL_COMPILE,
             PACKED_LINEAR,
             ATTENTION_BACKEND,
+            SHARED_PREFIX,
         )
     }
 )

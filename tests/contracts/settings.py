@@ -125,4 +125,5 @@ SETTINGS = {
     "packed_linear": Settings(),
     # Only where there is another back-end than PyTorch's own: none on a CPU.
     "attention_backend": Settings(bold={"backend": "_native_efficient"}),
+    "shared_prefix": Settings(),
 }
