@@ -76,6 +76,8 @@ class _Caster:
 
     def _is_active(self) -> bool:
         step, n_steps = self.clock.step, self.clock.n_steps
+        if n_steps == 0:  # a call by itself, outside of any video
+            return True
         if not self.config.full_first <= step < n_steps - self.config.full_last:
             return False
         return step in self.schedule.active_steps(n_steps)

@@ -1,22 +1,23 @@
 """Linear layers in bfloat16 inside of a float32 model.
 
 The weights are converted once, the input in every call, and the output comes back in float32:
-norms, residuals and modulation keep their precision, and no calibration is needed.
+norms, residuals and modulation keep their precision, and nothing has to be calibrated.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from sol.clock import Clock
 from sol.roles import Capability, Roles
 from sol.schedule import Schedule
+from sol.skills.kernel_fusion.packed_linear_op import PackedLinear
 from sol.skills.quantization.install import Quantization, install_quantized
 from sol.skills.quantization.settings import QuantizationSettings
 from sol.skills.quantization.space import quantization_space
@@ -33,25 +34,40 @@ class BF16LinearConfig(QuantizationSettings):
 
 
 class BF16Linear(nn.Module):
-    """A drop-in for `nn.Linear` in inference: (..., in) -> (..., out), in the input's dtype."""
+    """A drop-in for what `inside` computes in bfloat16: same dtype out as in."""
 
-    weight: torch.Tensor
-    bias: torch.Tensor | None
-
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, inside: nn.Module) -> None:
         super().__init__()
-        bias = None if linear.bias is None else linear.bias.detach().bfloat16()
-        self.register_buffer("weight", linear.weight.detach().bfloat16())
-        self.register_buffer("bias", bias)
+        self.inside = inside
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.linear(x.bfloat16(), self.weight, self.bias).to(x.dtype)
+        """(..., in_features) -> (..., out_features)."""
+        output: torch.Tensor = self.inside(x.bfloat16())
+        return output.to(x.dtype)
 
 
 def install(roles: Roles, config: BF16LinearConfig, schedule: Schedule, clock: Clock) -> Installed:
-    """See `install_quantized`."""
-    how = Quantization("bf16_linear", config, BF16Linear)
+    """See `install_quantized`. On a CPU the GELU of a feed-forward is folded in."""
+    how = Quantization("bf16_linear", config, _quantize)
+    if Capability.PACKED_LINEAR_CPU in roles.capabilities:
+        how = replace(how, quantize=_pack, quantize_with_gelu=_pack_with_gelu)
     return install_quantized(roles, how, schedule, clock)
+
+
+def _quantize(linear: nn.Linear) -> BF16Linear:
+    return BF16Linear(_in_bfloat16(linear))
+
+
+def _pack(linear: nn.Linear) -> BF16Linear:
+    return BF16Linear(PackedLinear(_in_bfloat16(linear)))
+
+
+def _pack_with_gelu(linear: nn.Linear) -> BF16Linear:
+    return BF16Linear(PackedLinear(_in_bfloat16(linear), "tanh"))
+
+
+def _in_bfloat16(linear: nn.Linear) -> nn.Linear:
+    return copy.deepcopy(linear).bfloat16().requires_grad_(False)
 
 
 def space(context: SpaceContext) -> Space:

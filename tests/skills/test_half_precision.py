@@ -9,6 +9,7 @@ import pytest
 import torch
 from examples import PROMPT
 from torch import nn
+from torch.nn import functional as F
 
 from sol.clock import Clock
 from sol.diagnosis import Diagnosis
@@ -19,8 +20,9 @@ from sol.roles import Capability
 from sol.runtime.applied import install_stack
 from sol.runtime.render import render
 from sol.schedule import Schedule
+from sol.skills.quantization import bf16_linear
 from sol.skills.quantization.autocast import AUTOCAST, AutocastConfig
-from sol.skills.quantization.bf16_linear import BF16_LINEAR, BF16Linear
+from sol.skills.quantization.bf16_linear import BF16_LINEAR
 from sol.technique import SpaceContext, StackItem, parse_config
 
 SHAPES = ((2, 128, 768), (64, 128, 128), (101, 130, 70))
@@ -53,12 +55,16 @@ def record_calls(pipeline):
     return seen
 
 
+MAKERS = {"plain": bf16_linear._quantize, "packed": bf16_linear._pack}
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
-def test_a_linear_layer_in_bfloat16(shape, bias):
+def test_a_linear_layer_in_bfloat16(make, shape, bias):
     linear, x = example(*shape, bias)
     weight = linear.weight.clone()
-    layer = BF16Linear(linear)
+    layer = make(linear)
     output = layer(x)
     assert output.dtype == x.dtype
     assert 0.0 < relative_error(output.numpy(), linear(x).numpy()) < 0.004
@@ -66,9 +72,17 @@ def test_a_linear_layer_in_bfloat16(shape, bias):
     assert weights_bytes([layer]) * 2 == weights_bytes([linear])
 
 
-def test_a_compiled_linear_layer_agrees():
+def test_with_the_gelu_after_it():
+    linear, x = example(64, 128, 256)
+    expected = F.gelu(linear(x), approximate="tanh")
+    output = bf16_linear._pack_with_gelu(linear)(x)
+    assert 0.0 < relative_error(output.numpy(), expected.numpy()) < 0.004
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_a_compiled_linear_layer_agrees(make):
     linear, x = example(64, 128, 128)
-    layer = BF16Linear(linear)
+    layer = make(linear)
     compiled = torch.compile(layer, fullgraph=True)(x)
     assert relative_error(compiled.numpy(), layer(x).numpy()) < 1e-3
 
@@ -105,6 +119,33 @@ def test_the_denoiser_returns_float32_under_autocast(pipeline, workload):
         pipeline.transformer.register_forward_hook(lambda *call: dtypes.add(call[-1][0].dtype))
         render(pipeline, workload, PROMPT, 0)
     assert dtypes == {torch.float32}
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_inside_of_compiled_blocks(name, pipeline, workload, baseline):
+    """Autocast changes what the blocks are given: the first may have a graph of its own."""
+    stack = (StackItem(name), StackItem("regional_compile"))
+    with install_stack(pipeline, stack) as applied:
+        rendering = render(pipeline, workload, PROMPT, 0)
+        applied.require_engaged()
+        counts = applied.evidence()["regional_compile"].counts
+    assert counts["graphs_compiled"] <= 2
+    assert 0.0 < relative_error(rendering.latents, baseline.latents) < 0.05
+    assert np.array_equal(render(pipeline, workload, PROMPT, 0).latents, baseline.latents)
+
+
+def test_a_call_outside_of_a_video_is_cast(pipeline, workload):
+    calls = []
+    hook = pipeline.transformer.register_forward_pre_hook(
+        lambda _, args, kwargs: calls.append((args, kwargs)), with_kwargs=True
+    )
+    render(pipeline, workload.with_overrides({"steps": 1}), PROMPT, 0)
+    hook.remove()
+    (args, kwargs), *_ = calls
+    seen = record_calls(pipeline)
+    with install_stack(pipeline, (StackItem("autocast", {"full_first": 1}),)), torch.no_grad():
+        pipeline.transformer(*args, **kwargs)
+    assert seen == [True]
 
 
 def test_float16_is_for_gpus(pipeline):

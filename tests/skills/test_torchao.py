@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from examples import PROMPT
@@ -12,6 +13,7 @@ from sol.measure.memory import weights_bytes
 from sol.models.families import describe_roles
 from sol.roles import Capability
 from sol.runtime.applied import install_stack
+from sol.runtime.fingerprint import fingerprint_pipeline
 from sol.runtime.render import render
 from sol.skills.quantization.torchao import fp8, int8_torchao, nvfp4, weight_only
 from sol.skills.quantization.torchao.torchao_linear import LayerLimits, TorchaoLinear
@@ -224,6 +226,21 @@ def test_memory_is_what_weights_in_one_byte_save(pipeline):
         saved = before - weights_bytes([pipeline.transformer])
     assert 0.95 * 3 * n_weights < saved < 3 * n_weights
     assert weights_bytes([pipeline.transformer]) == before
+
+
+@pytest.mark.parametrize("config", [{}, {"full_first": 1}], ids=["always", "switched"])
+@pytest.mark.usefixtures("_fresh_dynamo")
+def test_compiled_blocks_share_their_code_and_come_back(pipeline, workload, baseline, config):
+    """One graph for all blocks and steps; another for blocks in full precision."""
+    stack = (StackItem("int8_torchao", config), StackItem("regional_compile"))
+    before = fingerprint_pipeline(pipeline)
+    with install_stack(pipeline, stack) as applied:
+        render(pipeline, workload, PROMPT, 0)
+        applied.require_engaged()
+        counts = applied.evidence()["regional_compile"].counts
+    assert counts["graphs_compiled"] == 1 + len(config)
+    assert fingerprint_pipeline(pipeline) == before
+    assert np.array_equal(render(pipeline, workload, PROMPT, 0).latents, baseline.latents)
 
 
 CUDA_FORMATS = {
