@@ -7,6 +7,7 @@ are inside them: `sol --help` should not wait for torch.
 
 from __future__ import annotations
 
+import logging
 import signal
 from typing import Any, NoReturn
 
@@ -16,8 +17,15 @@ from sol.cli.app import app
 __all__ = ["about", "app", "main", "review", "tune", "use", "validate", "vbench"]
 
 
+# What libraries say on import of parts that they were built without, here of torchao's: nothing
+# that a user of Sol could act on, and `sol inspect` says what does not apply.
+_CHATTY = ("torchao", "torch.utils._pytree", "diffusers.quantizers.torchao.torchao_quantizer")
+
+
 def main() -> None:
     """Entry point of the `sol` command."""
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
     # A scheduler ends a job with SIGTERM: the same orderly end as Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
     app()
