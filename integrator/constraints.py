@@ -6,6 +6,7 @@ Each returns why a combination is forbidden, or None. No rule names a technique.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 
 from sol.technique import Seam, StackItem, Technique
 
@@ -52,7 +53,26 @@ def find_split_batch(members: Sequence[Member]) -> str | None:
     return None
 
 
-CONSTRAINTS: tuple[Constraint, ...] = (find_repeated_technique, find_shared_seam, find_split_batch)
+def find_decision_in_region(members: Sequence[Member]) -> str | None:
+    """One technique compiles a region, another decides in Python at a place inside of it.
+
+    The decision would be traced: made once for all steps, or compiled anew at each of them.
+    """
+    regions = [technique for technique, _ in members if Seam.COMPILE_REGION in technique.writes]
+    for region, (other, _) in product(regions, members):
+        inside = sorted(region.reads & other.writes)
+        if inside:
+            seam = _plain(inside[0])
+            return f"{other.name} decides about the {seam} inside of what {region.name} compiles"
+    return None
+
+
+CONSTRAINTS: tuple[Constraint, ...] = (
+    find_repeated_technique,
+    find_shared_seam,
+    find_split_batch,
+    find_decision_in_region,
+)
 
 
 def find_conflict(members: Sequence[Member]) -> str | None:

@@ -23,6 +23,8 @@ from sol.skills.cache.steps.easycache import EASYCACHE
 from sol.skills.cache.steps.planned import PLANNED
 from sol.skills.cache.steps.step_mask import STEP_MASK
 from sol.skills.kernel_fusion.attention_backend import ATTENTION_BACKEND
+from sol.skills.kernel_fusion.cuda_graphs import CUDA_GRAPHS
+from sol.skills.kernel_fusion.full_compile import FULL_COMPILE
 from sol.skills.kernel_fusion.packed_linear import PACKED_LINEAR
 from sol.skills.kernel_fusion.shared_prefix import SHARED_PREFIX
 from sol.skills.kernel_fusion.regional_compile import REGIONAL_COMPILE
@@ -65,6 +67,8 @@ TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
             BF16_LINEAR,
             AUTOCAST,
             REGIONAL_COMPILE,
+            FULL_COMPILE,
+            CUDA_GRAPHS,
             PACKED_LINEAR,
             ATTENTION_BACKEND,
             SHARED_PREFIX,

@@ -1,15 +1,14 @@
 """Inductor as a torch.compile backend that counts the graphs it compiles and runs.
 
 Dynamo falls back to eager code without an error (after too many recompilations, for one); a run
-of a compiled graph is the only proof that compiled code was used. The counts are of the whole
-process, because compiled code is: Dynamo hands the graph of one block to every equal block.
+of a compiled graph is the only proof that compiled code was used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
+from types import CodeType
 from typing import Any
 
 import torch
@@ -17,37 +16,69 @@ import torch
 
 @dataclass
 class GraphCounts:
-    """Graphs compiled and run since the process began. It only ever grows."""
+    """Graphs compiled and run by one backend. It only ever grows."""
 
     compiled: int = 0
     runs: int = 0
 
-    def snapshot(self) -> GraphCounts:
-        """The counts now, to be compared with later ones."""
-        return replace(self)
 
+class CountedInductor:
+    """The backend of one installation of a technique.
 
-GRAPHS = GraphCounts()
+    Attributes:
+        mode: One of torch.compile's.
+    """
 
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        self.counts = GraphCounts()
+        self._codes: set[CodeType] = set()
+        self._shape_envs: list[Any] = []
 
-@cache
-def counted_inductor(mode: str) -> Callable[..., Callable[..., Any]]:
-    """The backend for `mode`; one object a mode, so that Dynamo reuses what it compiled."""
-    from torch._inductor import list_mode_options
-    from torch._inductor.compile_fx import compile_fx
+    def __call__(
+        self, graph: torch.fx.GraphModule, inputs: list[torch.Tensor]
+    ) -> Callable[..., Any]:
+        from torch._inductor import list_mode_options
+        from torch._inductor.compile_fx import compile_fx
 
-    options = list_mode_options(mode)
-
-    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
-        compiled: Any = compile_fx(graph, inputs, config_patches=options)
-        GRAPHS.compiled += 1
+        self._note_what_dynamo_keeps()
+        compiled: Any = compile_fx(graph, inputs, config_patches=list_mode_options(self.mode))
+        self.counts.compiled += 1
 
         def run(*args: Any) -> Any:
-            GRAPHS.runs += 1
+            self.counts.runs += 1
             return compiled(*args)
 
         # Dynamo must not trace the counter, or it would recompile whenever the count changes.
         untraced: Callable[..., Any] = torch._dynamo.disable(run)  # type: ignore[no-untyped-call]
         return untraced
 
-    return backend
+    def _note_what_dynamo_keeps(self) -> None:
+        from torch._dynamo.symbolic_convert import InstructionTranslator
+        from torch._guards import TracingContext
+
+        self._codes.add(InstructionTranslator.current_tx().f_code)
+        fake_mode = TracingContext.get().fake_mode
+        if fake_mode is not None and fake_mode.shape_env is not None:
+            self._shape_envs.append(fake_mode.shape_env)
+
+    def release(self) -> None:
+        """Lets go of everything that was compiled; a later call compiles anew.
+
+        Dynamo keeps compiled code with the code object that it was compiled from, for ever: its
+        table from the one to the other makes a cycle that no garbage collector sees. Where a
+        graph broke, those code objects are shared with other pipelines, which then compile anew.
+        What is left of a compilation is half a megabyte of PyTorch's own bookkeeping, without
+        data, and what it had traced before a break.
+        """
+        from torch._dynamo.eval_frame import remove_from_cache
+        from torch._dynamo.utils import guard_failures
+
+        for code in self._codes:
+            remove_from_cache(code)
+            guard_failures.pop(code, None)
+        for shape_env in self._shape_envs:
+            # A traced view owns its base in C++, which closes another cycle of that kind.
+            shape_env.tracked_fakes.clear()
+        self._codes.clear()
+        self._shape_envs.clear()

@@ -122,6 +122,8 @@ SETTINGS = {
         bold={"full_first": 1}, inert=StackItem("autocast", {"full_first": 4, "full_last": 4})
     ),
     "regional_compile": Settings(),
+    "full_compile": Settings(),
+    "cuda_graphs": Settings(),
     "packed_linear": Settings(),
     # Only where there is another back-end than PyTorch's own: none on a CPU.
     "attention_backend": Settings(bold={"backend": "_native_efficient"}),

@@ -150,6 +150,44 @@ def test_what_splits_the_batch_does_not_go_with_state_of_whole_batches(name):
     assert find_conflict(members("pab", name)) is None
 
 
+DECIDING_INSIDE = (
+    "first_block",
+    "teacache",
+    "magcache",
+    "cache_dit",
+    "rotary_tables",
+    "modulation",
+)
+
+
+def find_conflict_of(*names):
+    return find_conflict([(TECHNIQUES[name], StackItem(name)) for name in names])
+
+
+@pytest.mark.parametrize("name", DECIDING_INSIDE)
+def test_what_decides_inside_a_call_does_not_go_with_whole_calls_compiled(name):
+    assert f"{name} decides about the" in find_conflict_of("full_compile", name)
+    assert f"{name} decides about the" in find_conflict_of(name, "cuda_graphs")
+    assert find_conflict_of("regional_compile", name) is None
+
+
+@pytest.mark.parametrize("name", ["text_kv", "prompt_projection", "pab"])
+def test_what_is_kept_inside_a_call_is_overwritten_by_a_cuda_graph(name):
+    assert f"{name} decides about the" in find_conflict_of("cuda_graphs", name)
+    assert find_conflict_of("full_compile", name) is None
+
+
+@pytest.mark.parametrize("name", ["step_mask", "easycache", "cfg_reuse", "int8_rows"])
+def test_what_stands_around_calls_or_in_its_layers_goes_with_any_compilation(name):
+    for compiling in ("regional_compile", "full_compile", "cuda_graphs"):
+        assert find_conflict_of(compiling, name) is None
+
+
+def test_two_techniques_do_not_compile_one_region():
+    reason = find_conflict_of("regional_compile", "full_compile")
+    assert reason == "regional_compile and full_compile both decide the compile region"
+
+
 def test_stacks_whose_members_spend_the_same_redundancy_come_last():
     frontiers = {
         "cache": [

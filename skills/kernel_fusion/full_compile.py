@@ -1,0 +1,38 @@
+"""torch.compile of whole denoiser calls: what lies between and around the blocks is fused too.
+
+It compiles what a denoiser computes itself, beneath all hooks around it, whenever they were
+installed: a step cache that leaves a call out, or a counter, stays outside. What decides in Python
+inside a call cannot stay: it would be traced, and compiled anew at every step. So a stack is
+refused whose other members decide between blocks, or look at the arguments of what makes the
+rotary tables and the modulation (`reads`).
+"""
+
+from __future__ import annotations
+
+from sol.clock import Clock
+from sol.roles import Capability, Roles
+from sol.schedule import Schedule
+from sol.skills.kernel_fusion.compile_settings import CompileSettings, compile_space
+from sol.skills.kernel_fusion.compiled_denoisers import compile_denoisers
+from sol.skills.kernel_fusion.counted_inductor import CountedInductor
+from sol.technique import Installed, Phase, Seam, Technique
+
+
+def install(roles: Roles, config: CompileSettings, schedule: Schedule, clock: Clock) -> Installed:
+    """Compiles every denoiser, lazily: the first video pays for it."""
+    return compile_denoisers(roles, CountedInductor(config.mode), config.dynamic)
+
+
+FULL_COMPILE = Technique(
+    name="full_compile",
+    skill="kernel_fusion",
+    summary="torch.compile of whole denoiser calls",
+    exactness="numerical",
+    requires=frozenset({Capability.INDUCTOR}),
+    reads=frozenset({Seam.BLOCK_RESIDUAL, Seam.ROTARY_TABLE, Seam.MODULATION}),
+    writes=frozenset({Seam.COMPILE_REGION}),
+    phase=Phase.COMPILE,
+    config=CompileSettings,
+    install=install,
+    space=compile_space,
+)
