@@ -16,6 +16,7 @@ from sol.diagnosis import Diagnosis
 from sol.errors import NotApplicableError
 from sol.measure.memory import weights_bytes
 from sol.models.families import describe_roles
+from sol.models.loading import load_model
 from sol.roles import Capability
 from sol.runtime.applied import install_stack
 from sol.runtime.render import render
@@ -178,9 +179,8 @@ def test_first_settings_are_legal(technique, pocket):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_autocast_on_a_gpu(pipeline, workload, baseline, dtype):
-    pipeline.to("cuda")
+def test_autocast_on_a_gpu(workload, baseline, dtype):
+    pipeline = load_model("pocket", device="cuda").pipeline
     with install_stack(pipeline, (StackItem("autocast", {"dtype": dtype}),)):
         rendering = render(pipeline, workload, PROMPT, 0)
-    pipeline.to("cpu")
     assert 0.0 < relative_error(rendering.latents, baseline.latents) < 0.1
