@@ -54,6 +54,7 @@ class QuantizationSettings:
 
     def is_for(self, clock: Clock) -> bool:
         """Whether the call that the clock stands at is to be quantised."""
-        if clock.step < self.full_first or clock.step >= clock.n_steps - self.full_last > 0:
+        # A call outside of a video, as calibration makes it, has no place at either end.
+        if clock.n_steps and not self.full_first <= clock.step < clock.n_steps - self.full_last:
             return False
         return self.branch == "both" or clock.branch == self.branch

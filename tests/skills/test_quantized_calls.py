@@ -51,6 +51,8 @@ def run(pipeline, family, config, schedule=None):
         ({}, "all", 8),
         ({"full_first": 2}, "all", 6),
         ({"full_last": 3}, "all", 5),
+        ({"full_last": 8}, "all", 0),
+        ({"full_last": 9}, "all", 0),
         ({"full_first": 2, "full_last": 2}, "all", 4),
         ({}, "1,4-5", 3),
         ({"full_first": 2}, "1,4-5", 2),
