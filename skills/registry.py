@@ -25,6 +25,7 @@ from sol.skills.cache.steps.step_mask import STEP_MASK
 from sol.skills.kernel_fusion.attention_backend import ATTENTION_BACKEND
 from sol.skills.kernel_fusion.cuda_graphs import CUDA_GRAPHS
 from sol.skills.kernel_fusion.full_compile import FULL_COMPILE
+from sol.skills.kernel_fusion.fused_qkv import FUSED_QKV
 from sol.skills.kernel_fusion.packed_linear import PACKED_LINEAR
 from sol.skills.kernel_fusion.shared_prefix import SHARED_PREFIX
 from sol.skills.kernel_fusion.regional_compile import REGIONAL_COMPILE
@@ -72,6 +73,7 @@ TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
             PACKED_LINEAR,
             ATTENTION_BACKEND,
             SHARED_PREFIX,
+            FUSED_QKV,
         )
     }
 )

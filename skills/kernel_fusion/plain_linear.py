@@ -12,8 +12,8 @@ from sol.attach import find_places
 from sol.roles import DenoiserRoles
 
 
-def is_plain_linear(module: nn.Module, dtype: torch.dtype) -> TypeGuard[nn.Linear]:
-    """Whether it is a stock linear layer over a stock weight of `dtype`, and has no hooks.
+def is_plain_linear(module: nn.Module, dtype: torch.dtype | None = None) -> TypeGuard[nn.Linear]:
+    """Whether it is a stock linear layer over a stock weight, of `dtype` if given, without hooks.
 
     A quantised layer is none: neither a class of its own nor a weight of a tensor class of its
     own, as torchao has it.
@@ -21,7 +21,7 @@ def is_plain_linear(module: nn.Module, dtype: torch.dtype) -> TypeGuard[nn.Linea
     return (
         type(module) is nn.Linear
         and type(module.weight) is nn.Parameter
-        and module.weight.dtype == dtype
+        and dtype in (None, module.weight.dtype)
         and has_no_hooks(module)
     )
 

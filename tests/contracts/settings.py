@@ -128,4 +128,5 @@ SETTINGS = {
     # Only where there is another back-end than PyTorch's own: none on a CPU.
     "attention_backend": Settings(bold={"backend": "_native_efficient"}),
     "shared_prefix": Settings(),
+    "fused_qkv": Settings(bold={"attentions": "all"}),
 }
