@@ -40,7 +40,7 @@ def test_errors_are_of_the_part_alone_and_add_up():
         PAIR,
     )
     assert nothing == 0.0
-    assert 0 < min(one, other)
+    assert min(one, other) > 0
     assert max(one, other) < both < one + other
     assert fingerprint_pipeline(pipeline) == before
 

@@ -1,5 +1,7 @@
 """What each part alone does is measured once, in shares, and reaches the spaces."""
 
+from typing import ClassVar
+
 import pytest
 from examples import diagnosis_of
 from fakes import FakeWorker
@@ -13,7 +15,7 @@ PARTS = tuple({"layers": f"qkv={block}"} for block in range(N_PARTS))
 
 
 class PartWorker(FakeWorker):
-    shares = []
+    shares: ClassVar[list[int]] = []
     seen = None
 
     def parts(self, skill, diagnosis):
