@@ -65,7 +65,13 @@ class QualityCheck:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of weights and of the peak of one video, for the baseline and with the stack."""
+    """Bytes of weights and of the peak of one video, for the baseline and with the stack.
+
+    Attributes:
+        kept_for_undo: Weights of the baseline that the stack does not use, and keeps. None, as
+            the next, in recipes from before this was measured.
+        weights_after_undo: Once the stack is off again.
+    """
 
     __pydantic_config__ = STRICT
 
@@ -75,11 +81,36 @@ class Memory:
     accelerated_peak: int | None
     n: int
     device: str
+    kept_for_undo: int | None = None
+    weights_after_undo: int | None = None
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """What the stack costs once, in a process of its own with empty caches of compiled code.
+
+    Attributes:
+        install_s: Seconds of installing it: weights are quantised and packed then.
+        first_extra_s: Seconds of the first video beyond a later one: code is compiled then.
+        break_even: The number of videos after which both are paid for; None for never.
+    """
+
+    __pydantic_config__ = STRICT
+
+    install_s: float
+    first_extra_s: float
+    break_even: int | None
+    n: int
+    device: str
 
 
 @dataclass(frozen=True)
 class RecipeEvidence:
-    """What was measured before the recipe was written."""
+    """What was measured before the recipe was written.
+
+    Attributes:
+        cold_start: None where it could not be measured, and in recipes from before it was.
+    """
 
     __pydantic_config__ = STRICT
 
@@ -89,6 +120,7 @@ class RecipeEvidence:
     quality: tuple[QualityCheck, ...]
     memory: Memory
     engagement: Mapping[str, Mapping[str, int]]
+    cold_start: ColdStart | None = None
 
 
 @dataclass(frozen=True)
@@ -252,8 +284,17 @@ def _parse(data: Mapping[str, Any], where: str) -> Recipe:
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:
-    data = _ADAPTER.dump_python(recipe, mode="json")
-    return dict(data)
+    data: dict[str, Any] = _ADAPTER.dump_python(recipe, mode="json")
+    evidence = data["evidence"]
+    # Younger than some recipes, whose digests must stay what they are.
+    for part, key in (
+        (evidence, "cold_start"),
+        (evidence["memory"], "kept_for_undo"),
+        (evidence["memory"], "weights_after_undo"),
+    ):
+        if part[key] is None:
+            del part[key]
+    return data
 
 
 def _one_line(error: BaseException) -> str:

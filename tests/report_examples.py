@@ -14,6 +14,7 @@ from sol.validator.report.model import (
     Point,
     RunReport,
     StackReport,
+    StartCost,
 )
 from sol.validator.verdict import Check, Look, StratumFinding, Verdict
 
@@ -234,8 +235,10 @@ def make_report(**changes):
         "winner": 1,
         "memory": {
             "baseline": MemoryUse(41 * MIB, 610 * MIB),
-            "accelerated": MemoryUse(14 * MIB, None),
+            "accelerated": MemoryUse(14 * MIB, None, 30 * MIB),
+            "after undo": MemoryUse(41 * MIB, None),
         },
+        "cold_start": StartCost(0.31, 11.6, 17),
         "evidence": {"easycache": {"steps_skipped": 11}, "int8_dynamic": {"linears": 48}},
         "contributions": CONTRIBUTIONS,
         "pairs": make_pair_points(),
@@ -249,6 +252,7 @@ REJECTED = {
     "outcome": "nothing accepted",
     "headline": "No stack held quality",
     "winner": None,
+    "cold_start": None,
     "contributions": (),
     "stacks": (STACKS[0], STACKS[2]),
 }

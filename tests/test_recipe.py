@@ -10,6 +10,7 @@ from sol.errors import RecipeError
 from sol.recipe import (
     Approval,
     BlindReview,
+    ColdStart,
     Measured,
     Member,
     Memory,
@@ -23,6 +24,9 @@ from sol.recipe import (
 )
 from sol.schedule import Schedule
 from sol.target import Hardware, Model, Target, Workload
+
+DIGEST_BEFORE = "sha256:49c91aa867f399375ae7b8621f9096801f90ccdad2cfd034ccd0561ed290a360"
+"""Of the recipe below, as it was computed before a cold start could be part of one."""
 
 
 @pytest.fixture
@@ -67,6 +71,30 @@ def edit(path: Path, change) -> Path:
 
 def test_what_is_written_is_what_is_read(recipe, path):
     assert replace(load_recipe(path), digest="") == recipe
+
+
+def with_all_evidence(recipe):
+    start = ColdStart(0.2, 11.5, 14, 1, "a machine")
+    memory = replace(recipe.evidence.memory, kept_for_undo=2, weights_after_undo=10)
+    evidence = replace(recipe.evidence, cold_start=start, memory=memory)
+    return replace(recipe, evidence=evidence)
+
+
+def test_evidence_that_older_recipes_lack_is_written_and_read(recipe, tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(dump_recipe(with_all_evidence(recipe)), encoding="utf-8")
+    assert replace(load_recipe(path), digest="") == with_all_evidence(recipe)
+    edit(path, lambda d: d["evidence"]["cold_start"].update(break_even=1))
+    with pytest.raises(RecipeError, match="digest does not match"):
+        load_recipe(path)
+
+
+def test_recipes_from_before_it_keep_their_text_and_their_digest(path):
+    """That of a file which was written before there was any such evidence."""
+    text = path.read_text()
+    assert "cold_start" not in text
+    assert "undo" not in text
+    assert load_recipe(path).digest == DIGEST_BEFORE
 
 
 def test_approval_is_not_part_of_the_digest(recipe, tmp_path, path):

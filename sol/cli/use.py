@@ -35,6 +35,7 @@ def bench(
 ) -> None:
     """Measure a recipe's speed-up in this process, end to end."""
     from sol.commands.bench import bench as run_bench
+    from sol.commands.bench import describe_cold_start
     from sol.recipe import load_recipe
 
     result = run_bench(load_recipe(recipe), pairs, model, any_hardware)
@@ -46,6 +47,7 @@ def bench(
         f"{speedup.median:.2f}x [{speedup.low:.2f}, {speedup.high:.2f}], n={speedup.n} pairs, "
         f"{base.median:.3f} s -> {fast.median:.3f} s a video, {speedup.device}"
     )
+    print_line(describe_cold_start(result.cold_start))
 
 
 @app.command()

@@ -10,20 +10,25 @@ from typing import Any
 from sol.commands.recipe_target import check_worker, plan_for
 from sol.deploy import stack_of
 from sol.models.prompts import screening_prompts
-from sol.recipe import Measured, Recipe
+from sol.recipe import ColdStart, Measured, Recipe
 from sol.search.worker import MeasuringWorker
-from sol.stages.recipe import measured_ratio, measured_seconds
+from sol.stages.recipe import measured_cold_start, measured_ratio, measured_seconds
 
 _SEED = 10_000
 
 
 @dataclass(frozen=True)
 class BenchResult:
-    """Paired, interleaved seconds of whole videos."""
+    """Paired, interleaved seconds of whole videos, and what the recipe costs once.
+
+    Attributes:
+        cold_start: None where the process that was to tell failed or took too long.
+    """
 
     speedup: Measured
     baseline: Measured
     accelerated: Measured
+    cold_start: ColdStart | None
 
     def to_json(self) -> dict[str, Any]:
         """What `sol bench --json` prints."""
@@ -37,6 +42,17 @@ class BenchResult:
             "accelerated_s": self.accelerated.median,
             "n": self.speedup.n,
             "device": self.speedup.device,
+            "cold_start": self._cold_start_to_json(),
+        }
+
+    def _cold_start_to_json(self) -> dict[str, Any] | None:
+        start = self.cold_start
+        if start is None:
+            return None
+        return {
+            "install_s": start.install_s,
+            "first_extra_s": start.first_extra_s,
+            "break_even": start.break_even,
         }
 
 
@@ -44,6 +60,8 @@ def bench(
     recipe: Recipe, n_pairs: int, model: str | None = None, allow_other_hardware: bool = False
 ) -> BenchResult:
     """Times the recipe against the baseline in this process, after warm-up.
+
+    Its start is timed in a process of its own, with empty caches of compiled code.
 
     Raises:
         TargetMismatchError: Other weights, or another machine without leave.
@@ -55,9 +73,24 @@ def bench(
         check_worker(recipe, info, allow_other_hardware)
         pair = (screening_prompts(info.prompts, 1)[0].text, _SEED)
         speed = worker.measure_speed(stack_of(recipe), pair, n_pairs)
+        cold_start = worker.measure_cold_start(stack_of(recipe), pair)
     device = info.hardware.name
     return BenchResult(
         speedup=measured_ratio(speed, device),
         baseline=measured_seconds(speed.baseline_s, device),
         accelerated=measured_seconds(speed.accelerated_s, device),
+        cold_start=measured_cold_start(cold_start, speed, device),
+    )
+
+
+def describe_cold_start(start: ColdStart | None) -> str:
+    """What a recipe costs once, and when that is paid for, in one line."""
+    if start is None:
+        return "Cold start: not measured (the process that was to tell failed or took too long)."
+    pays = "never pays for itself"
+    if start.break_even is not None:
+        pays = f"pays for itself after {start.break_even} videos"
+    return (
+        f"Cold start, with empty compile caches: {start.install_s:.2f} s to install and "
+        f"{start.first_extra_s:.2f} s in the first video; {pays}."
     )

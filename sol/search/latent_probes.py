@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from sol.measure.fidelity import relative_l2
+from sol.measure.memory import modules_of, require_same_weights, weights_bytes
 from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline
 from sol.search.arms import Arms, Pair
@@ -41,11 +42,17 @@ def latents_of_last(arms: Arms, stack: Stack, pairs: Sequence[Pair]) -> Latents:
 
 
 def latents_after_undo(arms: Arms, stack: Stack, pair: Pair) -> Latents:
-    """Of a clone on which the stack was used and undone."""
+    """Of a clone on which the stack was used and undone.
+
+    Raises:
+        SolError: Other weights were left behind than there were before.
+    """
     arms.slot.drop()
     clone = clone_pipeline(arms.pristine)
+    before = weights_bytes(modules_of(clone))
     with install_stack(clone, stack):
         arms.render(clone, pair)
+    require_same_weights(before, weights_bytes(modules_of(clone)))
     return arms.render(clone, pair).latents
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
+from statistics import median
 from typing import Any, Literal
 
 from sol.space import Space
@@ -114,6 +116,34 @@ class Speed:
     n: int
     baseline_s: tuple[float, ...]
     accelerated_s: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """Seconds of a stack's start in a process of its own, with empty caches of compiled code.
+
+    Attributes:
+        install_s: Of installing it: weights are quantised and packed then.
+        first_s: Of the first video, in which code is compiled.
+        steady_s: Of a later one.
+    """
+
+    install_s: float
+    first_s: float
+    steady_s: float
+
+    @property
+    def first_extra_s(self) -> float:
+        """Of the first video beyond a later one."""
+        return max(0.0, self.first_s - self.steady_s)
+
+    def find_break_even(self, speed: Speed) -> int | None:
+        """The number of videos after which the start is paid for, or None where none saves time.
+
+        A video saves the difference of the medians of `speed`.
+        """
+        saved_s = median(speed.baseline_s) - median(speed.accelerated_s)
+        return ceil((self.install_s + self.first_extra_s) / saved_s) if saved_s > 0 else None
 
 
 @dataclass(frozen=True)

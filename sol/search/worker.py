@@ -20,7 +20,13 @@ from sol.lossless_video import write_lossless
 from sol.measure.diagnosis import diagnose
 from sol.measure.guidance import EffectiveGuidance, Unmeasurable
 from sol.measure.hardware import device_key, probe, versions
-from sol.measure.memory import cuda_peak_bytes, weights_bytes
+from sol.measure.memory import (
+    bytes_besides,
+    cuda_peak_bytes,
+    modules_of,
+    require_same_weights,
+    weights_bytes,
+)
 from sol.measure.timing import time_pairs
 from sol.models.families import describe_roles
 from sol.models.loading import load_model
@@ -35,6 +41,7 @@ from sol.search.calibration import compare_videos
 from sol.search.call_errors import measure_call_errors
 from sol.search.clone_slot import CloneSlot
 from sol.search.effective_guidance import compare_guidance, guidance_of_altered
+from sol.search.fresh_process import Question
 from sol.search.latent_probes import (
     Latents,
     latents_after_undo,
@@ -45,7 +52,8 @@ from sol.search.latent_probes import (
 from sol.search.memory_probe import measure_process_peak
 from sol.search.offering import Rivals, TriedOut, find_offers, find_parts, find_rivals
 from sol.search.recording import record_videos
-from sol.search.records import Offer, Quality, QualityFloor, Speed, WorkerInfo
+from sol.search.records import ColdStart, Offer, Quality, QualityFloor, Speed, WorkerInfo
+from sol.search.start_probe import measure_cold_start
 from sol.target import Workload
 from sol.technique import SpaceContext, Stack, StackItem
 
@@ -73,12 +81,19 @@ class WorkerPlan:
 
 @dataclass(frozen=True)
 class MemoryReading:
-    """Bytes of weights and of the peak of one video, without and with the stack."""
+    """Bytes of weights and of the peak of one video, without and with the stack.
+
+    Attributes:
+        kept_for_undo: Weights of the baseline that the stack does not use, and keeps.
+        weights_after_undo: Of the pipeline that the stack was on, once it is off.
+    """
 
     baseline_weights: int
     accelerated_weights: int
     baseline_peak: int | None
     accelerated_peak: int | None
+    kept_for_undo: int
+    weights_after_undo: int
 
 
 class ContaminatedWorkerError(Exception):
@@ -221,21 +236,37 @@ class MeasuringWorker:
         )
 
     def measure_memory(self, stack: Stack, pair: Pair) -> MemoryReading:
-        """Bytes of both arms: on a GPU the allocator's peak, on a CPU that of a fresh process."""
+        """Bytes of both arms: on a GPU the allocator's peak, on a CPU that of a fresh process.
+
+        Raises:
+            SolError: The stack leaves other weights behind than there were before.
+        """
         _, clone = self._arms.slot.prepare(stack)
         self._arms.render(clone, pair)
-        return MemoryReading(
-            baseline_weights=weights_bytes(_modules(self._pipeline)),
-            accelerated_weights=weights_bytes(_modules(clone)),
-            baseline_peak=self._peak((), self._pipeline, pair),
-            accelerated_peak=self._peak(stack, clone, pair),
-        )
+        pristine, accelerated = modules_of(self._pipeline), modules_of(clone)
+        in_use, kept = weights_bytes(accelerated), bytes_besides(pristine, accelerated)
+        peaks = (self._peak((), self._pipeline, pair), self._peak(stack, clone, pair))
+        self._arms.slot.drop()
+        before, after = weights_bytes(pristine), weights_bytes(modules_of(clone))
+        require_same_weights(before, after)
+        return MemoryReading(before, in_use, *peaks, kept, after)
 
     def _peak(self, stack: Stack, pipeline: Any, pair: Pair) -> int | None:
         if self._device == "cpu":
-            plan = self._plan
-            return measure_process_peak(plan.model, self._workload, stack, pair, plan.threads)
+            return measure_process_peak(self._question(stack, pair))
         return cuda_peak_bytes(lambda: self._arms.render(pipeline, pair), self._device)
+
+    def measure_cold_start(self, stack: Stack, pair: Pair) -> ColdStart | None:
+        """Seconds of a start in a fresh process; None where it failed or took too long.
+
+        The process loads the model once more, on a GPU beside this worker's. Nothing else may run
+        on the device.
+        """
+        return measure_cold_start(self._question(stack, pair))
+
+    def _question(self, stack: Stack, pair: Pair) -> Question:
+        plan = self._plan
+        return Question(plan.model, self._device, self._workload, stack, pair, plan.threads)
 
     def compare(
         self,
@@ -307,7 +338,3 @@ class MeasuringWorker:
     def _require_pristine(self) -> None:
         if fingerprint_pipeline(self._pipeline) != self._pristine:
             raise ContaminatedWorkerError("The pristine pipeline was changed by a trial.")
-
-
-def _modules(pipeline: Any) -> list[torch.nn.Module]:
-    return [p for p in pipeline.components.values() if isinstance(p, torch.nn.Module)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sol.search.crew import Job
 from sol.search.orchestrator import TRIAL_LIMIT_S
-from sol.search.records import Speed
+from sol.search.records import ColdStart, Speed
 from sol.search.worker import MemoryReading
 from sol.skills.registry import get_technique
 from sol.stages.gate import GateResult
@@ -21,10 +21,15 @@ _WHO = "gate"
 
 @dataclass(frozen=True)
 class FinalNumbers:
-    """What a recipe states, measured on a prompt that the search never saw."""
+    """What a recipe states, measured on a prompt that the search never saw.
+
+    Attributes:
+        cold_start: None where the process that was to tell failed or took too long.
+    """
 
     speed: Speed
     memory: MemoryReading
+    cold_start: ColdStart | None
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,9 @@ def _measure_finally(session: Session, measured: MeasuredStack, gate: GateResult
     memory: MemoryReading = session.crew.run(
         Job("measure_memory", (stack, pair), TRIAL_LIMIT_S, is_timing=True)
     )
+    cold_start: ColdStart | None = session.crew.run(
+        Job("measure_cold_start", (stack, pair), TRIAL_LIMIT_S, is_timing=True)
+    )
     noise = session.self_timing.high
     reason = ""
     if speed.low <= noise:
@@ -142,5 +150,16 @@ def _measure_finally(session: Session, measured: MeasuredStack, gate: GateResult
         high=round(speed.high, 3),
         n=speed.n,
         reason=reason,
+        **_describe(cold_start, speed),
     )
-    return Judged(measured, gate, FinalNumbers(speed, memory), reason)
+    return Judged(measured, gate, FinalNumbers(speed, memory, cold_start), reason)
+
+
+def _describe(cold_start: ColdStart | None, speed: Speed) -> dict[str, object]:
+    if cold_start is None:
+        return {"cold_start": "not measured"}
+    return {
+        "install_s": round(cold_start.install_s, 3),
+        "first_extra_s": round(cold_start.first_extra_s, 3),
+        "break_even": cold_start.find_break_even(speed),
+    }

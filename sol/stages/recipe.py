@@ -12,6 +12,7 @@ import numpy as np
 from sol.measure.stats import bootstrap_median
 from sol.recipe import (
     SCHEMA,
+    ColdStart,
     Measured,
     Member,
     Memory,
@@ -21,6 +22,7 @@ from sol.recipe import (
     RecipeEvidence,
     dump_recipe,
 )
+from sol.search import records
 from sol.search.records import Speed
 from sol.skills.registry import get_technique
 from sol.stages.edge import EdgeCheck
@@ -67,8 +69,11 @@ def make_recipe(session: Session, winner: Judged) -> Recipe:
                 memory.accelerated_peak,
                 1,
                 device,
+                memory.kept_for_undo,
+                memory.weights_after_undo,
             ),
             engagement=winner.gate.engagement,
+            cold_start=measured_cold_start(winner.numbers.cold_start, speed, device),
         ),
         provenance=Provenance(
             run_id=session.request.folder.name,
@@ -110,6 +115,21 @@ def measured_seconds(seconds: Sequence[float], device: str) -> Measured:
         round(interval.median, 4), round(interval.low, 4), round(interval.high, 4),
         interval.n, device,
     )  # fmt: skip
+
+
+def measured_cold_start(
+    cold_start: records.ColdStart | None, speed: Speed, device: str
+) -> ColdStart | None:
+    """What a start costs, and after how many videos at the timed speed it is paid for."""
+    if cold_start is None:
+        return None
+    return ColdStart(
+        install_s=round(cold_start.install_s, 4),
+        first_extra_s=round(cold_start.first_extra_s, 4),
+        break_even=cold_start.find_break_even(speed),
+        n=1,
+        device=device,
+    )
 
 
 def _round(value: float | None) -> float | None:

@@ -25,6 +25,7 @@ from sol.validator.report.model import (
     Point,
     RunReport,
     StackReport,
+    StartCost,
     to_json,
 )
 from sol.validator.report.page import render_html
@@ -84,6 +85,7 @@ def make_report(
         stacks=tuple(stacks),
         winner=measured.index(winner.measured) if winner else None,
         memory=_memory(winner),
+        cold_start=_cold_start(winner),
         evidence=winner.gate.engagement if winner else {},
         contributions=contributions,
         pairs=pairs.points,
@@ -181,8 +183,20 @@ def _memory(winner: Judged | None) -> dict[str, MemoryUse]:
     memory = winner.numbers.memory
     return {
         "baseline": MemoryUse(memory.baseline_weights, memory.baseline_peak),
-        "accelerated": MemoryUse(memory.accelerated_weights, memory.accelerated_peak),
+        "accelerated": MemoryUse(
+            memory.accelerated_weights, memory.accelerated_peak, memory.kept_for_undo
+        ),
+        "after undo": MemoryUse(memory.weights_after_undo, None),
     }
+
+
+def _cold_start(winner: Judged | None) -> StartCost | None:
+    if winner is None or winner.numbers is None or winner.numbers.cold_start is None:
+        return None
+    cold_start, speed = winner.numbers.cold_start, winner.numbers.speed
+    return StartCost(
+        cold_start.install_s, cold_start.first_extra_s, cold_start.find_break_even(speed)
+    )
 
 
 def _ratio(speed: Speed) -> Interval:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from examples import OTHER_PROMPT, PROMPT
+from torch import nn
 
 from sol.diagnosis import Diagnosis
-from sol.errors import NoEffectError
+from sol.errors import NoEffectError, SolError
 from sol.schedule import Schedule
+from sol.search import latent_probes
 from sol.search.altered import Altered
+from sol.search.fresh_process import Question, read_question
 from sol.search.memory_probe import measure_process_peak
 from sol.search.offering import TriedOut
 from sol.search.records import QualityFloor
+from sol.search.start_probe import measure_cold_start
 from sol.search.worker import ContaminatedWorkerError, MeasuringWorker, WorkerPlan
 from sol.skills.registry import TECHNIQUES
 from sol.technique import StackItem
@@ -159,7 +165,8 @@ def test_a_technique_that_says_what_it_saves_has_a_bound_of_its_own(worker, monk
 @pytest.mark.slow
 def test_memory_of_both_arms(worker):
     memory = worker.measure_memory((StackItem("int8_dynamic", {"layers": "all"}),), PAIRS[0])
-    assert memory.accelerated_weights < memory.baseline_weights
+    assert memory.accelerated_weights < memory.baseline_weights == memory.weights_after_undo
+    assert 0 < memory.kept_for_undo < memory.baseline_weights
     assert memory.baseline_peak > memory.baseline_weights
     assert memory.accelerated_peak > memory.accelerated_weights
 
@@ -168,5 +175,36 @@ def test_memory_of_both_arms(worker):
 def test_the_peak_is_the_new_process_own_whatever_this_one_holds(pocket, workload):
     """ru_maxrss would be inherited through exec."""
     ballast = np.ones(2**28, np.float64)
-    peak = measure_process_peak("pocket", workload, (), PAIRS[0], 1)
+    peak = measure_process_peak(Question("pocket", "cpu", workload, (), PAIRS[0], 1))
     assert peak < ballast.nbytes
+
+
+@pytest.mark.slow
+def test_a_cold_start_is_timed_in_a_process_of_its_own(worker):
+    start = worker.measure_cold_start((StackItem("regional_compile"), *MASK), PAIRS[0])
+    assert start.install_s > 0
+    assert start.first_s > 0
+    assert start.steady_s > 0
+
+
+def test_a_process_of_its_own_that_fails_is_no_measurement(workload):
+    unknown = Question("no such model", "cpu", workload, MASK, PAIRS[0], 1)
+    assert measure_cold_start(unknown) is None
+    assert measure_process_peak(unknown) is None
+
+
+def test_a_question_reaches_the_process_as_it_was_asked(workload):
+    scheduled = StackItem("step_mask", {"skip": "3"}, Schedule(steps="2-5"))
+    question = Question("pocket", "cpu", workload, (scheduled, *MASK), PAIRS[0], 2)
+    assert read_question(json.dumps(asdict(question))) == question
+
+
+def test_what_leaves_weights_behind_fails_the_probe_of_undo(worker, monkeypatch):
+    @contextmanager
+    def forgetful(pipeline, stack):
+        pipeline.transformer.left_behind = nn.Linear(4, 4)
+        yield
+
+    monkeypatch.setattr(latent_probes, "install_stack", forgetful)
+    with pytest.raises(SolError, match="Undo must leave the weights that were there"):
+        worker.latents_after_undo(MASK, PAIRS[0])

@@ -10,7 +10,7 @@ from fakes import FakeWorker
 from sol.search.budget import Budget
 from sol.search.crew import Crew
 from sol.search.executors.inline import InlineExecutor
-from sol.search.records import Speed
+from sol.search.records import ColdStart, Speed
 from sol.search.worker import MemoryReading, WorkerPlan
 from sol.stages.evidence import GateSetting
 from sol.stages.gate import Gate
@@ -61,7 +61,10 @@ class JudgedWorker(FakeWorker):
         return np.ones(3, np.float32)
 
     def measure_memory(self, stack: Any, pair: Any) -> MemoryReading:
-        return MemoryReading(1, 1, 1, 1)
+        return MemoryReading(1, 1, 1, 1, 0, 1)
+
+    def measure_cold_start(self, stack: Any, pair: Any) -> ColdStart:
+        return ColdStart(0.5, 2.0, 1.0)
 
 
 def session_of(

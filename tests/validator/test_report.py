@@ -18,7 +18,7 @@ from report_examples import (
 )
 
 from sol.validator.report.markup import Markup, element, join
-from sol.validator.report.model import AgentReport, Point, to_json
+from sol.validator.report.model import AgentReport, Point, StartCost, to_json
 from sol.validator.report.page import render_html
 from sol.validator.report.scatter import find_ticks
 
@@ -215,6 +215,29 @@ def test_what_a_member_costs_in_quality(without, whole, words):
     member = replace(CONTRIBUTIONS[0], psnr_without=without, psnr_with=whole)
     page = Page(render_html(make_report(contributions=(member,)), {}))
     assert words in page.texts
+
+
+def test_what_the_stack_costs_once_stands_beside_what_it_saves(page):
+    assert "11.91 s" in page.texts
+    assert "0.31 s to install, 11.6 s in the first video" in page.texts
+    assert "17 videos" in page.texts
+
+
+@pytest.mark.parametrize(
+    ("cost", "words"),
+    [(StartCost(0.3, 9.0, None), "never"), (None, "not measured")],
+    ids=["saves no time", "unknown"],
+)
+def test_what_is_not_known_of_a_start_is_said(cost, words):
+    assert words in Page(render_html(make_report(cold_start=cost), {})).texts
+
+
+def test_memory_is_told_before_during_and_after(page):
+    start = page.texts.index("Weights in use")
+    assert page.texts[start - 3 : start] == ["Baseline", "Accelerated", "After undo"]
+    assert page.texts[start + 1 : start + 4] == ["41.0 MiB", "14.0 MiB", "41.0 MiB"]
+    kept = page.texts.index("Kept besides, for undo")
+    assert page.texts[kept + 1 : kept + 4] == ["—", "30.0 MiB", "—"]
 
 
 def test_an_empty_run_still_renders():

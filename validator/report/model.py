@@ -70,10 +70,30 @@ class StackReport:
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """Bytes of weights and of the peak while one video is made; None where it is not known."""
+    """Bytes of weights and of the peak while one video is made; None where it is not known.
+
+    Attributes:
+        kept_bytes: Weights that are not in use, and kept for undo.
+    """
 
     weights_bytes: int | None
     peak_bytes: int | None
+    kept_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class StartCost:
+    """What the accepted stack costs once, in a process of its own with empty compile caches.
+
+    Attributes:
+        install_s: Seconds of installing it.
+        first_extra_s: Seconds of the first video beyond a later one.
+        break_even: The number of videos after which both are paid for; None for never.
+    """
+
+    install_s: float
+    first_extra_s: float
+    break_even: int | None
 
 
 @dataclass(frozen=True)
@@ -144,7 +164,8 @@ class RunReport:
         pairs: Every pair that was judged: of the winner, else of the last stack at the gate.
         clips: The pairs to look at, the worst first.
         winner: Index of the accepted stack in `stacks`, or None.
-        memory: By side, "baseline" and "accelerated".
+        memory: By side, "baseline", "accelerated" and "after undo".
+        cold_start: None where nothing was accepted, or it could not be measured.
         evidence: What each technique of the winner counted while it ran.
         redundancy: Relative changes by step, by what they are of.
     """
@@ -163,6 +184,7 @@ class RunReport:
     stacks: tuple[StackReport, ...] = ()
     winner: int | None = None
     memory: Mapping[str, MemoryUse] = field(default_factory=dict)
+    cold_start: StartCost | None = None
     evidence: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     contributions: tuple[Contribution, ...] = ()
     pairs: tuple[PairPoint, ...] = ()

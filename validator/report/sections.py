@@ -10,11 +10,15 @@ from typing import Any
 from sol.validator.report.checks import show_checks
 from sol.validator.report.contributions import show_contributions
 from sol.validator.report.markup import Child, Markup, badge, element, join, table
-from sol.validator.report.model import RunReport, StackReport
+from sol.validator.report.model import RunReport, StackReport, StartCost
 from sol.validator.report.numbers import NONE, show, show_bytes, show_interval
 
 _LONGEST_SHOWN = 8
-_MEMORY_ROWS = (("Weights", "weights_bytes"), ("Peak while generating", "peak_bytes"))
+_MEMORY_ROWS = (
+    ("Weights in use", "weights_bytes"),
+    ("Kept besides, for undo", "kept_bytes"),
+    ("Peak while generating", "peak_bytes"),
+)
 
 
 def show_verdict(report: RunReport) -> Markup:
@@ -41,7 +45,18 @@ def show_speed(report: RunReport) -> Markup:
         predicted = show(stack.predicted_speedup, "x")
         tiles = [("Speed-up, 95% interval", speedup), *tiles, ("Predicted speed-up", predicted)]
         tiles.append(("PSNR to the baseline", show(stack.psnr, " dB")))
+        tiles += _start_tiles(report.cold_start)
     return element("dl", *(_tile(name, text) for name, text in tiles), class_="tiles")
+
+
+def _start_tiles(cost: StartCost | None) -> list[tuple[str, str]]:
+    """What the stack costs once, and when that is paid for."""
+    if cost is None:
+        return [("Cold start", "not measured")]
+    whole = show(cost.install_s + cost.first_extra_s, " s")
+    parts = f"{show(cost.install_s)} s to install, {show(cost.first_extra_s)} s in the first video"
+    pays = "never" if cost.break_even is None else f"{cost.break_even} videos"
+    return [("Cold start, once", f"{whole} ({parts})"), ("Pays for itself after", pays)]
 
 
 def show_members(report: RunReport) -> Markup:
