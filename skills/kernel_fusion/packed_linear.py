@@ -3,9 +3,9 @@
 For CPUs in float32. Layers outside of blocks stay: they have few rows, and there the operator's
 own overhead is more than it saves (measured: two rows take twice as long, 64 as long, 640 half).
 
-A layer that something else already stands for, a quantised one above all, is left alone, and so
-is the GELU behind it. What is inside of such a stand-in is packed as well, unless the stand-in
-says `keeps_original`: it needs the layer itself, to read its weight.
+What stands in the place of a layer, a quantised one above all, is left alone. A layer that is kept
+inside of it, for steps in full precision, is packed as well, unless the stand-in says
+`keeps_original`: it reads the layer's weight while videos are made.
 """
 
 from __future__ import annotations

@@ -76,5 +76,8 @@ class PackedLinear(nn.Module):
         self.packed_bytes = linear.weight.nbytes
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        output: torch.Tensor = torch.ops.sol.packed_linear(x, self.packed, self.bias, self.gelu)
-        return output
+        # Under autocast other operators hand over half precision: the packed weight stays float32.
+        output: torch.Tensor = torch.ops.sol.packed_linear(
+            x.float(), self.packed, self.bias, self.gelu
+        )
+        return output.to(x.dtype)

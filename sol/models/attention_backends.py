@@ -37,11 +37,16 @@ _MASKED = -10000.0
 
 
 def why_no_attention_backend(device: str, dtype: torch.dtype) -> str | None:
-    """Why nothing but PyTorch's own attention works here, or None if something does."""
+    """Why nothing but PyTorch's own attention works here, or None if something does.
+
+    For CUDA PyTorch has kernels to choose from; which of them fit is seen for each attention.
+    Elsewhere it has one, which `native` takes.
+    """
+    if device == "cuda":
+        return None
+    packages = (name for name in BACKENDS if not name.startswith("_native"))
     obstacles = []
-    for name in BACKENDS:
-        if device != "cuda" and name.startswith("_native"):
-            continue  # PyTorch has one fused kernel for each of them, which `native` takes.
+    for name in packages:
         obstacle = find_backend_obstacle(name, device, dtype, _TYPICAL_HEAD_DIM, is_masked=False)
         if obstacle is None:
             return None

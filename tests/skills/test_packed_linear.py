@@ -82,6 +82,14 @@ def test_the_layer_is_the_one_that_it_was_made_of(x, bias, gelu):
     torch.testing.assert_close(packed(x), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_half_precision_from_operators_under_autocast_is_computed_in_float32():
+    linear = nn.Linear(16, 8)
+    x = torch.randn(2, 3, 16).bfloat16()
+    output = PackedLinear(linear)(x)
+    assert output.dtype == torch.bfloat16
+    assert torch.equal(output, PackedLinear(linear)(x.float()).bfloat16())
+
+
 @pytest.mark.parametrize("shape", [(16,), (3, 16), (2, 3, 16), (2, 0, 16)])
 def test_the_operator_says_beforehand_what_it_will_return(shape):
     layer = PackedLinear(nn.Linear(16, 8))
@@ -205,7 +213,7 @@ def test_beside_int8_it_packs_the_rest(pipeline, workload, layers, n_packed, n_f
 @pytest.mark.parametrize(
     ("device", "dtype", "reason"),
     [
-        ("cuda", torch.float32, "the pipeline is on cuda"),
+        ("mps", torch.float32, "the pipeline is on mps"),
         ("cpu", torch.bfloat16, "the pipeline is in torch.bfloat16"),
         ("cpu", torch.float32, None),
     ],
