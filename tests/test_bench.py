@@ -13,7 +13,10 @@ SPEED = Measured(1.5, 1.4, 1.6, 9, "a machine")
 @pytest.mark.parametrize(
     ("start", "words"),
     [
-        (ColdStart(0.2, 11.0, 14, 1, "a machine"), "0.20 s to install and 11.00 s in the first"),
+        (
+            ColdStart(0.2, 11.0, 14, 1, "a machine"),
+            "0.20 s to install and a first video 11.00 s longer",
+        ),
         (ColdStart(0.2, 11.0, 14, 1, "a machine"), "pays for itself after 14 videos"),
         (ColdStart(0.2, 11.0, None, 1, "a machine"), "never pays for itself"),
         (None, "not measured"),

@@ -58,12 +58,15 @@ def count_calls(
 
 
 def evidence_of(unit: str, n_units: int, backend: CountedInductor, calls: RegionCalls) -> Evidence:
-    """Engaged where there were calls, and a compiled graph ran in each of them."""
+    """Engaged where there were calls, a compiled graph ran in each, and kernels are in them."""
+    replaced = backend.counts.replaced
     counts = {
         f"{unit}s": n_units,
         "graphs_compiled": backend.counts.compiled,
         "graph_runs": backend.counts.runs,
         f"{unit}_calls": calls.n,
         "eager_calls": calls.eager,
+        **{f"{kernel}_kernels": n for kernel, n in replaced.items()},
     }
-    return Evidence(calls.n > 0 and calls.eager == 0, counts)
+    has_kernels = replaced.total() > 0 or not backend.with_kernels
+    return Evidence(calls.n > 0 and calls.eager == 0 and has_kernels, counts)

@@ -6,20 +6,29 @@ of a compiled graph is the only proof that compiled code was used.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
 import torch
 
+from sol.skills.kernel_fusion.graph_rewrites import rewrite_with_kernels
+
 
 @dataclass
 class GraphCounts:
-    """Graphs compiled and run by one backend. It only ever grows."""
+    """What one backend has compiled and run. It only ever grows.
+
+    Attributes:
+        compiled, runs: Graphs.
+        replaced: By kernel, how often one took the place of operations in a graph.
+    """
 
     compiled: int = 0
     runs: int = 0
+    replaced: Counter[str] = field(default_factory=Counter)
 
 
 class CountedInductor:
@@ -27,10 +36,12 @@ class CountedInductor:
 
     Attributes:
         mode: One of torch.compile's.
+        with_kernels: Whether Sol's kernels are put into each graph before Inductor gets it.
     """
 
-    def __init__(self, mode: str) -> None:
+    def __init__(self, mode: str, with_kernels: bool = False) -> None:
         self.mode = mode
+        self.with_kernels = with_kernels
         self.counts = GraphCounts()
         self._codes: set[CodeType] = set()
         self._shape_envs: list[Any] = []
@@ -42,6 +53,8 @@ class CountedInductor:
         from torch._inductor.compile_fx import compile_fx
 
         self._note_what_dynamo_keeps()
+        if self.with_kernels:
+            self.counts.replaced.update(rewrite_with_kernels(graph))
         compiled: Any = compile_fx(graph, inputs, config_patches=list_mode_options(self.mode))
         self.counts.compiled += 1
 

@@ -14,13 +14,17 @@ from sol.roles import Capability, Roles
 from sol.schedule import Schedule
 from sol.skills.kernel_fusion.compile_settings import CompileSettings, compile_space
 from sol.skills.kernel_fusion.compiled_denoisers import compile_denoisers
-from sol.skills.kernel_fusion.counted_inductor import CountedInductor
 from sol.technique import Installed, Phase, Seam, Technique
 
 
 def install(roles: Roles, config: CompileSettings, schedule: Schedule, clock: Clock) -> Installed:
-    """Compiles every denoiser, lazily: the first video pays for it."""
-    return compile_denoisers(roles, CountedInductor(config.mode), config.dynamic)
+    """Compiles every denoiser, lazily: the first video pays for it.
+
+    Raises:
+        NotApplicableError: Triton kernels where there is no GPU.
+    """
+    backend = config.make_backend("full_compile", roles)
+    return compile_denoisers(roles, backend, config.dynamic)
 
 
 FULL_COMPILE = Technique(

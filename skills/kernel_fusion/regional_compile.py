@@ -25,7 +25,6 @@ from sol.skills.kernel_fusion.compiled_region import (
     count_calls,
     evidence_of,
 )
-from sol.skills.kernel_fusion.counted_inductor import CountedInductor
 from sol.technique import Evidence, Installed, Phase, Seam, Technique
 
 
@@ -34,11 +33,12 @@ def install(roles: Roles, config: CompileSettings, schedule: Schedule, clock: Cl
 
     Raises:
         NoEffectError: No denoiser has repeated blocks.
+        NotApplicableError: Triton kernels where there is no GPU.
     """
     blocks = [block for denoiser in roles.denoisers for block in denoiser.blocks]
     if not blocks:
         raise NoEffectError("regional_compile found no repeated blocks: nothing to compile.")
-    backend, calls = CountedInductor(config.mode), RegionCalls()
+    backend, calls = config.make_backend("regional_compile", roles), RegionCalls()
     undos: list[Callable[[], None]] = [backend.release]
     for kind in _by_structure(blocks):
         region = compile_region(_new_region(), backend, config.dynamic)

@@ -91,6 +91,6 @@ def describe_cold_start(start: ColdStart | None) -> str:
     if start.break_even is not None:
         pays = f"pays for itself after {start.break_even} videos"
     return (
-        f"Cold start, with empty compile caches: {start.install_s:.2f} s to install and "
-        f"{start.first_extra_s:.2f} s in the first video; {pays}."
+        f"Cold start, with empty compile caches: {start.install_s:.2f} s to install and a "
+        f"first video {start.first_extra_s:.2f} s longer; {pays}."
     )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from contracts.models import PLAIN, denoise, get_model
+from examples import DIAGNOSIS
 from torch import nn
 from two_call_toy import ToyBlock, ToyDenoiser, are_equal, run_video, toy_roles
 
 from sol.attach import wrap_forward
 from sol.clock import Clock
 from sol.errors import NotApplicableError
+from sol.models.families import describe_roles
+from sol.roles import Capability
 from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline
 from sol.schedule import Schedule
@@ -19,7 +24,8 @@ from sol.skills.kernel_fusion.compile_settings import CompileSettings
 from sol.skills.kernel_fusion.cuda_graphs import CUDA_GRAPHS, CUDAGraphsConfig
 from sol.skills.kernel_fusion.full_compile import FULL_COMPILE
 from sol.skills.kernel_fusion.regional_compile import REGIONAL_COMPILE
-from sol.technique import StackItem
+from sol.target import Workload
+from sol.technique import SpaceContext, StackItem, parse_config
 
 N_BLOCKS = 8
 WIDTH = 4
@@ -196,6 +202,54 @@ def test_a_call_that_falls_back_to_eager_is_told(technique, monkeypatch):
     call_with_width(denoiser, 7)
     assert not installed.evidence().engaged
     assert installed.evidence().counts["eager_calls"] > 0
+
+
+def pretend_cuda(roles):
+    """Operators run their references on a CPU; the roles must say that there is a GPU."""
+    return replace(roles, capabilities=roles.capabilities | {Capability.CUDA})
+
+
+@pytest.mark.parametrize("technique", [REGIONAL_COMPILE, FULL_COMPILE], ids=lambda t: t.name)
+def test_kernels_are_counted_where_they_took_the_place_of_operations(technique):
+    pipeline, workload = clone_pipeline(get_model("wan").pipeline), get_model("wan").workload
+    expected = denoise(pipeline, workload, PLAIN)
+    config, roles = CompileSettings(kernels="triton"), pretend_cuda(describe_roles(pipeline))
+    installed = technique.install(roles, config, Schedule(), Clock())
+    assert np.abs(denoise(pipeline, workload, PLAIN) - expected).max() < 1e-4
+    evidence = installed.evidence()
+    assert evidence.engaged
+    assert sum(n for name, n in evidence.counts.items() if name.endswith("_kernels")) > 0
+
+
+def test_kernels_that_found_nothing_to_replace_are_no_effect():
+    denoiser, clock = ToyDenoiser(), Clock()
+    denoiser.blocks = nn.ModuleList([RepeatingBlock(Repeat(1))])
+    installed = REGIONAL_COMPILE.install(
+        pretend_cuda(toy_roles(denoiser)), CompileSettings(kernels="triton"), Schedule(), clock
+    )
+    run_video(denoiser, clock, ("cond",))
+    assert installed.evidence().counts["eager_calls"] == 0
+    assert not installed.evidence().engaged
+
+
+@pytest.mark.parametrize("name", ["regional_compile", "full_compile"])
+def test_triton_kernels_are_refused_without_a_gpu(name):
+    with pytest.raises(NotApplicableError, match=r"kernels='triton'.*needs a CUDA device"):
+        install_on("ltx", StackItem(name, {"kernels": "triton"}))
+
+
+@pytest.mark.parametrize("technique", [REGIONAL_COMPILE, FULL_COMPILE], ids=lambda t: t.name)
+def test_kernels_and_autotuning_are_offered_on_a_gpu_alone(technique):
+    roles = toy_roles(ToyDenoiser())
+    on_cpu = technique.space(SpaceContext(roles, Workload(8, 8, 5, 4, 1.0, 8, 8), DIAGNOSIS))
+    assert on_cpu.knobs == {}
+    on_gpu = technique.space(
+        SpaceContext(pretend_cuda(roles), Workload(8, 8, 5, 4, 1.0, 8, 8), DIAGNOSIS)
+    )
+    assert set(on_gpu.knobs) == {"mode", "kernels"}
+    for space in (on_cpu, on_gpu):
+        for first in space.first:
+            parse_config(technique, space.complete(first))
 
 
 def test_cuda_graphs_are_refused_without_a_gpu():

@@ -219,7 +219,7 @@ def test_what_a_member_costs_in_quality(without, whole, words):
 
 def test_what_the_stack_costs_once_stands_beside_what_it_saves(page):
     assert "11.91 s" in page.texts
-    assert "0.31 s to install, 11.6 s in the first video" in page.texts
+    assert "0.31 s to install, a first video 11.6 s longer" in page.texts
     assert "17 videos" in page.texts
 
 

@@ -54,7 +54,8 @@ def _start_tiles(cost: StartCost | None) -> list[tuple[str, str]]:
     if cost is None:
         return [("Cold start", "not measured")]
     whole = show(cost.install_s + cost.first_extra_s, " s")
-    parts = f"{show(cost.install_s)} s to install, {show(cost.first_extra_s)} s in the first video"
+    first = show(cost.first_extra_s, " s")
+    parts = f"{show(cost.install_s, ' s')} to install, a first video {first} longer"
     pays = "never" if cost.break_even is None else f"{cost.break_even} videos"
     return [("Cold start, once", f"{whole} ({parts})"), ("Pays for itself after", pays)]
 
