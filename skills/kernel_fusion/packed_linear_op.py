@@ -72,12 +72,13 @@ class PackedLinear(nn.Module):
         super().__init__()
         self.packed = pack_weight(linear.weight)
         self.bias = linear.bias
+        self.dtype = linear.weight.dtype
         self.gelu = gelu or ""
         self.packed_bytes = linear.weight.nbytes
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # Under autocast other operators hand over half precision: the packed weight stays float32.
+        # Under autocast other operators hand over half precision; the packed weight stays as it is.
         output: torch.Tensor = torch.ops.sol.packed_linear(
-            x.float(), self.packed, self.bias, self.gelu
+            x.to(self.dtype), self.packed, self.bias, self.gelu
         )
         return output.to(x.dtype)

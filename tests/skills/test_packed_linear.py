@@ -82,12 +82,15 @@ def test_the_layer_is_the_one_that_it_was_made_of(x, bias, gelu):
     torch.testing.assert_close(packed(x), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_half_precision_from_operators_under_autocast_is_computed_in_float32():
-    linear = nn.Linear(16, 8)
-    x = torch.randn(2, 3, 16).bfloat16()
-    output = PackedLinear(linear)(x)
-    assert output.dtype == torch.bfloat16
-    assert torch.equal(output, PackedLinear(linear)(x.float()).bfloat16())
+@pytest.mark.parametrize("inside", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("outside", [torch.float32, torch.bfloat16])
+def test_it_computes_in_its_own_precision_and_answers_in_that_of_its_input(inside, outside):
+    """Under autocast other operators hand over half precision."""
+    packed = PackedLinear(nn.Linear(16, 8).to(inside))
+    x = torch.randn(2, 3, 16).to(outside)
+    output = packed(x)
+    assert output.dtype == outside
+    assert torch.equal(output, packed(x.to(inside)).to(outside))
 
 
 @pytest.mark.parametrize("shape", [(16,), (3, 16), (2, 3, 16), (2, 0, 16)])
