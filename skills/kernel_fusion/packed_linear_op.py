@@ -77,7 +77,7 @@ class PackedLinear(nn.Module):
         self.packed_bytes = linear.weight.nbytes
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # Under autocast other operators hand over half precision; the packed weight stays as it is.
+        # Under autocast other operators hand over half precision; the packed weight stays.
         output: torch.Tensor = torch.ops.sol.packed_linear(
             x.to(self.dtype), self.packed, self.bias, self.gelu
         )
