@@ -294,6 +294,31 @@ def test_the_output_keeps_the_type_that_the_caller_asked_for(model, name, pipeli
     assert set(seen) == {tuple}
 
 
+TOGETHER = (
+    StackItem("int8_dynamic", {"layers": "all"}),
+    StackItem("regional_compile"),
+    StackItem("step_mask", {"skip": "3,5-6"}),
+)
+
+
+@pytest.mark.parametrize("model", ["pocket", "wan"])
+def test_quantised_compiled_and_cached_together(model, pipeline, workload):
+    """All three engage, nothing crosses videos, and undo is exact."""
+    before = fingerprint_pipeline(pipeline)
+    applied = install_stack(pipeline, TOGETHER)
+    first = denoise(pipeline, workload, PLAIN)
+    applied.require_engaged()
+    counts = {name: evidence.counts for name, evidence in applied.evidence().items()}
+    assert counts["regional_compile"]["eager_calls"] == 0
+    assert counts["step_mask"]["calls_skipped"] > 0
+    denoise(pipeline, workload, OTHER)
+    assert np.array_equal(denoise(pipeline, workload, PLAIN), first)
+    assert not np.array_equal(first, denoise(get_model(model).pipeline, workload, PLAIN))
+    applied.undo()
+    assert fingerprint_pipeline(pipeline) == before
+    assert np.array_equal(render(pipeline, workload, PROMPT, 0).latents, baseline(model).latents)
+
+
 @pytest.mark.slow
 @each_on_pocket
 def test_second_video_equals_the_same_video_made_first_in_a_fresh_process(
