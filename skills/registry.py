@@ -27,8 +27,8 @@ from sol.skills.kernel_fusion.cuda_graphs import CUDA_GRAPHS
 from sol.skills.kernel_fusion.full_compile import FULL_COMPILE
 from sol.skills.kernel_fusion.fused_qkv import FUSED_QKV
 from sol.skills.kernel_fusion.packed_linear import PACKED_LINEAR
-from sol.skills.kernel_fusion.shared_prefix import SHARED_PREFIX
 from sol.skills.kernel_fusion.regional_compile import REGIONAL_COMPILE
+from sol.skills.kernel_fusion.shared_prefix import SHARED_PREFIX
 from sol.skills.quantization.autocast import AUTOCAST
 from sol.skills.quantization.bf16_linear import BF16_LINEAR
 from sol.skills.quantization.int8_dynamic import INT8_DYNAMIC
