@@ -129,7 +129,7 @@ class Row:
         steady = self.timing.accelerated.median
         saved = self.timing.baseline.median - steady
         cost = self.install_s + self.first_s - steady
-        return f"{max(cost, 0.0) / saved:.0f}" if saved > 0 else "never"
+        return f"{max(cost, 0.0) / saved:.0f} videos" if saved > 0 else "never"
 
 
 def main() -> None:
@@ -286,7 +286,9 @@ def _write(out: Path, rows: list[Row]) -> None:
     body = "\n".join(_markdown_row(row) for row in rows)
     note = (
         "\n\nMedians with 95% bootstrap intervals of paired ratios; interleaved in one process"
-        + (", random weights: speed only.\n" if device == "cuda" else ", one thread.\n")
+        + (", random weights: speed only." if device == "cuda" else ", one thread.")
+        + " What comes before it is steady is installing and the first run, with what earlier "
+        "rows left in Inductor's cache on disk; a recipe states it with an empty one.\n"
     )
     text = f"# Quantization and kernel fusion, {hardware}, {of}\n\n{head}{body}{note}"
     out.with_suffix(".md").write_text(text, encoding="utf-8")
@@ -301,7 +303,7 @@ def _markdown_row(row: Row) -> str:
         f"| {row.model} | {row.stack} "
         f"| {speedup.median:.2f}x [{speedup.low:.2f}, {speedup.high:.2f}], n={speedup.n} "
         f"| {row.timing.baseline.median:.3f} -> {row.timing.accelerated.median:.3f} "
-        f"| {max(before, 0.0):.1f} s | {row.pays_after} videos | {row.verdict} |"
+        f"| {max(before, 0.0):.1f} s | {row.pays_after} | {row.verdict} |"
     )
 
 
