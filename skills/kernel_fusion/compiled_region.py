@@ -8,6 +8,7 @@ and what it compiled can be let go of.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType
@@ -36,8 +37,11 @@ def compile_region(
 ) -> Callable[..., Any]:
     """`function`, compiled lazily; its code object is replaced by a copy."""
     function.__code__ = function.__code__.replace()
-    compiled: Callable[..., Any] = torch.compile(  # type: ignore[call-overload]
-        function, backend=backend, dynamic=dynamic, recompile_limit=_MOST_ENTRIES
+    # Older versions of PyTorch have Dynamo's limit only, 8 entries, which few stacks reach.
+    has_limit = "recompile_limit" in inspect.signature(torch.compile).parameters
+    limit = {"recompile_limit": _MOST_ENTRIES} if has_limit else {}
+    compiled: Callable[..., Any] = torch.compile(
+        function, backend=backend, dynamic=dynamic, **limit
     )
     return compiled
 

@@ -40,7 +40,7 @@ from sol.skills.registry import TECHNIQUES, get_technique
 from sol.technique import StackItem, find_obstacle
 
 # Techniques that compile for seconds on each model, and where the fast run tries them.
-COMPILED = {"regional_compile": ("pocket", "wan"), "full_compile": ("pocket", "wan")}
+COMPILED = {"regional_compile": ("pocket", "wan"), "full_compile": ("wan",)}
 
 CALLS = {
     "another_prompt": (OTHER, PLAIN),
