@@ -40,7 +40,7 @@ def compile_region(
     # Older versions of PyTorch have Dynamo's limit only, 8 entries, which few stacks reach.
     has_limit = "recompile_limit" in inspect.signature(torch.compile).parameters
     limit = {"recompile_limit": _MOST_ENTRIES} if has_limit else {}
-    compiled: Callable[..., Any] = torch.compile(
+    compiled: Callable[..., Any] = torch.compile(  # type: ignore[call-overload]
         function, backend=backend, dynamic=dynamic, **limit
     )
     return compiled
