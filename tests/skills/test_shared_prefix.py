@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from contracts.models import BATCH, PLAIN, UNGUIDED, denoise, get_model
+from contracts.settings import SETTINGS
 from examples import DIAGNOSIS, OTHER_PROMPT, PROMPT
 from two_call_toy import ToyDenoiser, are_equal, record_calls, run_video, toy_roles
 
@@ -156,6 +157,8 @@ def test_nothing_is_held_between_calls(pipeline, workload):
         (StackItem("cfg_reuse", {"every": 3, "mode": "difference", "warmup": 2, "tail": 1}),),
         (StackItem("pab", {"self_every": 2, "cross_every": 3, "warmup": 2, "tail": 1}),),
         (StackItem("step_mask", {"skip": "3,5"}), StackItem("text_kv")),
+        (StackItem("diffusers_taylorseer", SETTINGS["diffusers_taylorseer"].bold),),
+        (StackItem("cache_dit", SETTINGS["cache_dit"].bold),),
         (StackItem("teacache", {"threshold": 9.0, "warmup": 2, "max_skips": 2}),),
         (
             StackItem("int8_dynamic", {"layers": "feed_forward=all"}),
