@@ -1,14 +1,16 @@
 """What quantization and kernel fusion bring end to end, alone and together.
 
-    python benchmarks/stack.py --out benchmarks/results/cpu --gate      # pocket, with the gate
-    python benchmarks/stack.py --out benchmarks/results/h200            # on a CUDA machine
+    python benchmarks/stack.py --out benchmarks/results/cpu           # pocket, timed
+    python benchmarks/stack.py --out benchmarks/results/cpu --gate    # the fastest of them, judged
+    python benchmarks/stack.py --out benchmarks/results/h200          # on a CUDA machine
 
 Every stack is timed against the baseline, interleaved, in one process. On a CPU that is whole
-videos of pocket, and with `--gate` (it needs the `tune` extra) the fastest stack without a lossy
-technique and the fastest three with one are judged on held-out prompts. On CUDA it is the
-denoising loop of models at their real dimensions with random weights: their speed is real, their
-quality is none, and nothing is said of it. Needs torch and diffusers only. Writes a JSON file and
-a Markdown table.
+videos of pocket. On CUDA it is the denoising loop of models at their real dimensions with random
+weights: their speed is real, their quality is none, and nothing is said of it. Needs torch and
+diffusers only. Writes a JSON file and a Markdown table after every row.
+
+With `--gate` (it needs the `tune` extra) nothing is timed: of the stacks in the file, the fastest
+without a lossy technique and the fastest two with one are judged on held-out prompts.
 """
 
 from __future__ import annotations
@@ -17,22 +19,20 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from large_models import LARGE_MODELS
 
-from sol.deploy import stack_of
 from sol.errors import SolError
 from sol.measure.hardware import probe, versions
-from sol.measure.timing import PairedTiming, time_pairs
+from sol.measure.timing import time_pairs
 from sol.models.loading import load_model
 from sol.models.prompts import calibration_prompts
-from sol.recipe import load_recipe
 from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline
 from sol.runtime.render import denoise, render
@@ -41,7 +41,7 @@ from sol.target import Workload
 from sol.technique import Stack, StackItem
 
 _SEED = 10_000
-_N_LOSSY_JUDGED = 3
+_N_LOSSY_JUDGED = 2
 
 
 def _stack(*items: tuple[str, dict[str, Any]]) -> Stack:
@@ -89,72 +89,60 @@ CUDA_STACKS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One stack on one model.
+    """One stack on one model, as it stands in the file.
 
     Attributes:
+        speedup: Median and 95% interval of the paired ratios.
         first_s: Seconds of the first run with the stack, compilation included.
         install_s: Seconds until the stack was installed.
+        verdict: The gate's, where it was asked.
         obstacle: Why there are no numbers, if there are none.
     """
 
     model: str
     stack: str
-    timing: PairedTiming | None = None
-    first_s: float | None = None
-    install_s: float | None = None
+    speedup: tuple[float, float, float] | None = None
+    n: int = 0
+    baseline_s: float = 0.0
+    accelerated_s: float = 0.0
+    first_s: float = 0.0
+    install_s: float = 0.0
     verdict: str = ""
     obstacle: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        data: dict[str, Any] = {"model": self.model, "stack": self.stack}
-        if self.timing is None:
-            return data | {"obstacle": self.obstacle}
-        speedup = self.timing.speedup
-        return data | {
-            "speedup": [speedup.median, speedup.low, speedup.high],
-            "n": speedup.n,
-            "baseline_s": self.timing.baseline.median,
-            "accelerated_s": self.timing.accelerated.median,
-            "first_s": self.first_s,
-            "install_s": self.install_s,
-            "verdict": self.verdict,
-        }
+    @property
+    def start_s(self) -> float:
+        """Seconds before the first steady run."""
+        return max(self.install_s + self.first_s - self.accelerated_s, 0.0)
 
     @property
     def pays_after(self) -> str:
-        """Videos after which the seconds before the first steady one are won back."""
-        assert self.timing is not None and self.first_s is not None
-        assert self.install_s is not None
-        steady = self.timing.accelerated.median
-        saved = self.timing.baseline.median - steady
-        cost = self.install_s + self.first_s - steady
-        return f"{max(cost, 0.0) / saved:.0f} videos" if saved > 0 else "never"
+        """Videos after which these seconds are won back."""
+        saved = self.baseline_s - self.accelerated_s
+        return f"{self.start_s / saved:.0f} videos" if saved > 0 else "never"
 
 
 def main() -> None:
-    """Measures and writes."""
+    """Measures or judges, and writes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=9)
-    parser.add_argument("--gate", action="store_true", help="Judge the fastest, on a CPU only.")
-    parser.add_argument("--recipe", type=Path, nargs="*", default=[], help="Further stacks.")
+    parser.add_argument("--gate", action="store_true", help="Judge the fastest in the file.")
     parser.add_argument("--only", default="", help="Stacks with this technique.")
     parser.add_argument("--models", nargs="*", default=list(LARGE_MODELS), help="On CUDA.")
     parser.add_argument("--out", type=Path, required=True, help="Without a suffix.")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    if args.gate:
+        _judge(args.out)
+        return
     rows: list[Row] = []
     is_cuda = torch.cuda.is_available()
-    stacks = [*(CUDA_STACKS if is_cuda else CPU_STACKS)]
-    stacks += [stack_of(load_recipe(path)) for path in args.recipe]
-    stacks = [stack for stack in stacks if args.only in _label(stack)]
+    stacks = [s for s in (CUDA_STACKS if is_cuda else CPU_STACKS) if args.only in _label(s)]
     for pipeline, workload, name, run in _targets(is_cuda, args.models):
         for stack in stacks:
             rows.append(_measure(pipeline, workload, name, run, stack, args.pairs))
             print(_markdown_row(rows[-1]), flush=True)
-    if args.gate and not is_cuda:
-        rows = _judge(rows, stacks)
-    _write(args.out, rows)
+            _write(args.out, rows)
 
 
 Run = Callable[[Any, Workload], object]
@@ -205,7 +193,17 @@ def _measure(
     except SolError as error:
         return Row(name, _label(stack), obstacle=str(error))
     applied.undo()
-    return Row(name, _label(stack), timing, first_s, installed - start)
+    ratio = timing.speedup
+    return Row(
+        name,
+        _label(stack),
+        speedup=(ratio.median, ratio.low, ratio.high),
+        n=ratio.n,
+        baseline_s=timing.baseline.median,
+        accelerated_s=timing.accelerated.median,
+        first_s=first_s,
+        install_s=installed - start,
+    )
 
 
 def _synchronize(device: str) -> None:
@@ -213,10 +211,8 @@ def _synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def _judge(rows: list[Row], stacks: Sequence[Stack]) -> list[Row]:
+def _judge(out: Path) -> None:
     """The fastest, each by a gate of its own: as the first stack of a run would be."""
-    from dataclasses import replace
-
     from sol.models.catalog import default_gate
     from sol.search.crew import Crew
     from sol.search.executors.inline import InlineExecutor
@@ -225,7 +221,8 @@ def _judge(rows: list[Row], stacks: Sequence[Stack]) -> list[Row]:
     from sol.stages.gate import Gate
     from sol.validator.profile import load_profile
 
-    judged = []
+    rows = _read(out)
+    stacks = {_label(stack): stack for stack in CPU_STACKS}
     with tempfile.TemporaryDirectory() as folder, closing(InlineExecutor()) as executor:
         infos = executor.start_workers(WorkerPlan("pocket", "cpu", None, {}, Path(folder)))
         crew = Crew(executor, infos)
@@ -233,28 +230,25 @@ def _judge(rows: list[Row], stacks: Sequence[Stack]) -> list[Row]:
         setting = GateSetting(
             profile, infos[0].prompts, infos[0].workload.frame_rate, Path(folder)
         )
-        fastest = _find_fastest(rows, stacks)
-        for row, stack in zip(rows, stacks, strict=True):
-            if row not in fastest:
-                judged.append(row)
-                continue
-            verdict = Gate(crew, setting).judge(stack).verdict
+        for index in _find_fastest(rows, stacks):
+            verdict = Gate(crew, setting).judge(stacks[rows[index].stack]).verdict
             reason = verdict.reasons[0].split(":")[0] if verdict.reasons else ""
-            judged.append(replace(row, verdict=f"{verdict.verdict} {reason}".strip()))
-            print(_markdown_row(judged[-1]), flush=True)
-    return judged
+            rows[index] = replace(rows[index], verdict=f"{verdict.verdict} {reason}".strip())
+            print(_markdown_row(rows[index]), flush=True)
+            _write(out, rows)
 
 
-def _find_fastest(rows: Sequence[Row], stacks: Sequence[Stack]) -> list[Row]:
-    faster = [
-        (row.timing.speedup.median, row, _is_lossy(stack))
-        for row, stack in zip(rows, stacks, strict=True)
-        if row.timing is not None and row.timing.speedup.low > 1.0
-    ]
-    faster.sort(key=lambda entry: -entry[0])
-    lossy = [row for _, row, lossy in faster if lossy]
-    equal = [row for _, row, lossy in faster if not lossy]
-    return [*equal[:1], *lossy[:_N_LOSSY_JUDGED]]
+def _find_fastest(rows: Sequence[Row], stacks: Mapping[str, Stack]) -> list[int]:
+    """Indices of rows that are to be judged and were not."""
+    faster = sorted(
+        (row.speedup[0], index)
+        for index, row in enumerate(rows)
+        if row.speedup is not None and row.speedup[1] > 1.0
+    )
+    lossy = [index for _, index in faster if _is_lossy(stacks[rows[index].stack])]
+    equal = [index for _, index in faster if index not in lossy]
+    fastest = (*equal[-1:], *lossy[-_N_LOSSY_JUDGED:])
+    return [index for index in fastest if not rows[index].verdict]
 
 
 def _is_lossy(stack: Stack) -> bool:
@@ -271,12 +265,16 @@ def _label(stack: Stack) -> str:
     return " + ".join(parts)
 
 
-def _write(out: Path, rows: list[Row]) -> None:
+def _read(out: Path) -> list[Row]:
+    data = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
+    return [Row(**row) for row in data["rows"]]
+
+
+def _write(out: Path, rows: Sequence[Row]) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    hardware = probe(device).name
-    found = versions()
-    data = {"hardware": hardware, "versions": found, "rows": [row.to_json() for row in rows]}
+    hardware, found = probe(device).name, versions()
+    data = {"hardware": hardware, "versions": found, "rows": [asdict(row) for row in rows]}
     out.with_suffix(".json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
     of = ", ".join(f"{name} {found[name]}" for name in ("torch", "diffusers") if name in found)
     head = (
@@ -295,15 +293,13 @@ def _write(out: Path, rows: list[Row]) -> None:
 
 
 def _markdown_row(row: Row) -> str:
-    if row.timing is None or row.first_s is None or row.install_s is None:
+    if row.speedup is None:
         return f"| {row.model} | {row.stack} | {row.obstacle} | | | | |"
-    speedup = row.timing.speedup
-    before = row.install_s + row.first_s - row.timing.accelerated.median
+    median, low, high = row.speedup
     return (
-        f"| {row.model} | {row.stack} "
-        f"| {speedup.median:.2f}x [{speedup.low:.2f}, {speedup.high:.2f}], n={speedup.n} "
-        f"| {row.timing.baseline.median:.3f} -> {row.timing.accelerated.median:.3f} "
-        f"| {max(before, 0.0):.1f} s | {row.pays_after} | {row.verdict} |"
+        f"| {row.model} | {row.stack} | {median:.2f}x [{low:.2f}, {high:.2f}], n={row.n} "
+        f"| {row.baseline_s:.3f} -> {row.accelerated_s:.3f} "
+        f"| {row.start_s:.1f} s | {row.pays_after} | {row.verdict} |"
     )
 
 

@@ -34,5 +34,5 @@ class CloneSlot:
         if self._held is not None:
             self._held[1].undo()
         self._held = None
-        # Compiled code of earlier trials counts against Dynamo's limit for the same function.
+        # What techniques compile by themselves, layer by layer, counts against Dynamo's limit.
         torch._dynamo.reset()
