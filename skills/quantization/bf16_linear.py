@@ -17,7 +17,7 @@ from torch import nn
 from sol.clock import Clock
 from sol.roles import Capability, Roles
 from sol.schedule import Schedule
-from sol.skills.kernel_fusion.packed_linear_op import PackedLinear
+from sol.skills.kernel_fusion.linear.packed_linear_op import PackedLinear
 from sol.skills.quantization.install import Quantization, install_quantized
 from sol.skills.quantization.settings import QuantizationSettings
 from sol.skills.quantization.space import quantization_space

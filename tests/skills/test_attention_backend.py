@@ -23,7 +23,10 @@ from sol.runtime.clone import clone_pipeline
 from sol.runtime.fingerprint import fingerprint_pipeline
 from sol.runtime.render import render
 from sol.schedule import Schedule
-from sol.skills.kernel_fusion.attention_backend import ATTENTION_BACKEND, AttentionBackendConfig
+from sol.skills.kernel_fusion.attention.attention_backend import (
+    ATTENTION_BACKEND,
+    AttentionBackendConfig,
+)
 from sol.space import Choice
 from sol.technique import SpaceContext, StackItem
 
@@ -153,7 +156,8 @@ def test_the_chosen_sites_are_set_and_come_back(pipeline, xformers, monkeypatch,
     xformers(attend)
     before = [dict(vars(processor)) for processor in processors(pipeline)]
     monkeypatch.setattr(
-        "sol.skills.kernel_fusion.attention_backend.find_backend_obstacle", lambda *_, **__: None
+        "sol.skills.kernel_fusion.attention.attention_backend.find_backend_obstacle",
+        lambda *_, **__: None,
     )
     installed = install(pipeline, sites=sites)
     assert [p._attention_backend for p in processors(pipeline)] == expected

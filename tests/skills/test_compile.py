@@ -20,10 +20,10 @@ from sol.roles import Capability
 from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline
 from sol.schedule import Schedule
-from sol.skills.kernel_fusion.compile_settings import CompileSettings
-from sol.skills.kernel_fusion.cuda_graphs import CUDA_GRAPHS, CUDAGraphsConfig
-from sol.skills.kernel_fusion.full_compile import FULL_COMPILE
-from sol.skills.kernel_fusion.regional_compile import REGIONAL_COMPILE
+from sol.skills.kernel_fusion.compiling.compile_settings import CompileSettings
+from sol.skills.kernel_fusion.compiling.cuda_graphs import CUDA_GRAPHS, CUDAGraphsConfig
+from sol.skills.kernel_fusion.compiling.full_compile import FULL_COMPILE
+from sol.skills.kernel_fusion.compiling.regional_compile import REGIONAL_COMPILE
 from sol.target import Workload
 from sol.technique import SpaceContext, StackItem, parse_config
 
@@ -194,7 +194,7 @@ def test_another_width_stays_compiled(technique, dynamic):
 @pytest.mark.parametrize("technique", [REGIONAL_COMPILE, FULL_COMPILE], ids=lambda t: t.name)
 def test_a_call_that_falls_back_to_eager_is_told(technique, monkeypatch):
     """Dynamo gives up without an error after too many recompilations."""
-    monkeypatch.setattr("sol.skills.kernel_fusion.compiled_region._MOST_ENTRIES", 1)
+    monkeypatch.setattr("sol.skills.kernel_fusion.compiling.compiled_region._MOST_ENTRIES", 1)
     denoiser = ToyDenoiser()
     installed = technique.install(toy_roles(denoiser), CompileSettings(), Schedule(), Clock())
     call_with_width(denoiser, 5)

@@ -16,8 +16,8 @@ from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline
 from sol.runtime.render import render
 from sol.schedule import Schedule
-from sol.skills.kernel_fusion.fused_qkv import FUSED_QKV, FusedQKVConfig
-from sol.skills.kernel_fusion.joint_projection import JointProjection, ProjectionShare
+from sol.skills.kernel_fusion.linear.fused_qkv import FUSED_QKV, FusedQKVConfig
+from sol.skills.kernel_fusion.linear.joint_projection import JointProjection, ProjectionShare
 from sol.technique import StackItem
 
 N_BLOCKS = 8

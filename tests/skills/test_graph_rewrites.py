@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from sol.models.families import describe_roles
 from sol.runtime.render import render
-from sol.skills.kernel_fusion.graph_rewrites import rewrite_with_kernels
+from sol.skills.kernel_fusion.rewriting.graph_rewrites import rewrite_with_kernels
 
 # In one block: a norm before self-attention and one before the feed-forward, a gate after each.
 EXPECTED = {

@@ -22,8 +22,8 @@ from sol.runtime.clone import clone_pipeline
 from sol.runtime.fingerprint import fingerprint_pipeline
 from sol.runtime.render import render
 from sol.schedule import Schedule
-from sol.skills.kernel_fusion.packed_linear import PACKED_LINEAR, PackedLinearConfig
-from sol.skills.kernel_fusion.packed_linear_op import PackedLinear
+from sol.skills.kernel_fusion.linear.packed_linear import PACKED_LINEAR, PackedLinearConfig
+from sol.skills.kernel_fusion.linear.packed_linear_op import PackedLinear
 from sol.technique import StackItem
 
 N_BLOCKS = 8
@@ -190,7 +190,7 @@ def test_a_failure_half_way_is_undone(pipeline, monkeypatch):
         return PackedLinear(linear, gelu)
 
     monkeypatch.setattr(
-        "sol.skills.kernel_fusion.packed_linear.PackedLinear", fails_at_the_twentieth
+        "sol.skills.kernel_fusion.linear.packed_linear.PackedLinear", fails_at_the_twentieth
     )
     before = fingerprint_pipeline(pipeline)
     with pytest.raises(MemoryError):

@@ -16,8 +16,8 @@ from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline
 from sol.runtime.render import render
 from sol.schedule import Schedule
-from sol.skills.kernel_fusion.shared_prefix import SHARED_PREFIX, SharedPrefixConfig
-from sol.skills.kernel_fusion.shared_prefix_site import SharedPrefixSite
+from sol.skills.kernel_fusion.attention.shared_prefix import SHARED_PREFIX, SharedPrefixConfig
+from sol.skills.kernel_fusion.attention.shared_prefix_site import SharedPrefixSite
 from sol.technique import SpaceContext, StackItem
 
 SHARED = StackItem("shared_prefix")

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from sol.skills.kernel_fusion.counted_inductor import CountedInductor
+from sol.skills.kernel_fusion.compiling.counted_inductor import CountedInductor
 from sol.technique import Evidence
 
 _MOST_ENTRIES = 64

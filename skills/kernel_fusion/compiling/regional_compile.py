@@ -18,8 +18,8 @@ from sol.clock import Clock
 from sol.errors import NoEffectError
 from sol.roles import Capability, Roles
 from sol.schedule import Schedule
-from sol.skills.kernel_fusion.compile_settings import CompileSettings, compile_space
-from sol.skills.kernel_fusion.compiled_region import (
+from sol.skills.kernel_fusion.compiling.compile_settings import CompileSettings, compile_space
+from sol.skills.kernel_fusion.compiling.compiled_region import (
     RegionCalls,
     compile_region,
     count_calls,

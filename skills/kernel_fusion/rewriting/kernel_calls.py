@@ -11,7 +11,7 @@ import torch
 from torch.fx import Graph, Node
 
 from sol.kernels.operator.arguments import KernelArgumentError
-from sol.skills.kernel_fusion.graph_patterns import example_value
+from sol.skills.kernel_fusion.rewriting.graph_patterns import example_value
 
 # What `x += y` and its like become.
 _AUGMENTED = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul")

@@ -22,7 +22,7 @@ from sol.diagnosis import Diagnosis
 from sol.errors import NoEffectError
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.schedule import Schedule
-from sol.skills.kernel_fusion.shared_prefix_site import SeenCall, SharedPrefixSite
+from sol.skills.kernel_fusion.attention.shared_prefix_site import SeenCall, SharedPrefixSite
 from sol.space import Space
 from sol.target import STRICT
 from sol.technique import Evidence, Installed, Phase, Seam, SpaceContext, Technique

@@ -12,8 +12,8 @@ from __future__ import annotations
 from sol.clock import Clock
 from sol.roles import Capability, Roles
 from sol.schedule import Schedule
-from sol.skills.kernel_fusion.compile_settings import CompileSettings, compile_space
-from sol.skills.kernel_fusion.compiled_denoisers import compile_denoisers
+from sol.skills.kernel_fusion.compiling.compile_settings import CompileSettings, compile_space
+from sol.skills.kernel_fusion.compiling.compiled_denoisers import compile_denoisers
 from sol.technique import Installed, Phase, Seam, Technique
 
 

@@ -16,10 +16,16 @@ from torch.fx import Graph, GraphModule, Node
 from torch.nn import functional
 
 from sol.kernels import gate_residual, gate_residual_norm, gelu_tanh, modulated_norm
-from sol.skills.kernel_fusion.graph_patterns import Found, Variable, call, is_node, rounded_to
-from sol.skills.kernel_fusion.kernel_calls import KernelCall, writes_in_place
-from sol.skills.kernel_fusion.norm_patterns import NORM, NORM_WITH_BIAS
-from sol.skills.kernel_fusion.rotary_rewrite import find_rotary
+from sol.skills.kernel_fusion.rewriting.graph_patterns import (
+    Found,
+    Variable,
+    call,
+    is_node,
+    rounded_to,
+)
+from sol.skills.kernel_fusion.rewriting.kernel_calls import KernelCall, writes_in_place
+from sol.skills.kernel_fusion.rewriting.norm_patterns import NORM, NORM_WITH_BIAS
+from sol.skills.kernel_fusion.rewriting.rotary_rewrite import find_rotary
 
 
 def _is_no_product(value: Any) -> bool:

@@ -21,9 +21,9 @@ from torch.utils._pytree import tree_map_only
 from sol.clock import Clock
 from sol.roles import Capability, Roles
 from sol.schedule import Schedule
-from sol.skills.kernel_fusion.compiled_denoisers import compile_denoisers
-from sol.skills.kernel_fusion.counted_inductor import CountedInductor
-from sol.skills.kernel_fusion.full_compile import FULL_COMPILE
+from sol.skills.kernel_fusion.compiling.compiled_denoisers import compile_denoisers
+from sol.skills.kernel_fusion.compiling.counted_inductor import CountedInductor
+from sol.skills.kernel_fusion.compiling.full_compile import FULL_COMPILE
 from sol.space import Space
 from sol.target import STRICT
 from sol.technique import Evidence, Installed, Phase, Seam, SpaceContext, Technique

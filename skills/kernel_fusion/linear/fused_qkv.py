@@ -24,8 +24,8 @@ from sol.errors import NoEffectError
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.schedule import Schedule
 from sol.skills.kernel_fusion.denoiser_calls import count_denoiser_calls
-from sol.skills.kernel_fusion.joint_projection import JointProjection, ProjectionShare
-from sol.skills.kernel_fusion.plain_linear import is_plain_linear
+from sol.skills.kernel_fusion.linear.joint_projection import JointProjection, ProjectionShare
+from sol.skills.kernel_fusion.linear.plain_linear import is_plain_linear
 from sol.space import Choice, Space
 from sol.target import STRICT
 from sol.technique import Evidence, Installed, Phase, Seam, SpaceContext, Technique

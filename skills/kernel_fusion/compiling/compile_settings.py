@@ -7,7 +7,7 @@ from typing import Literal
 
 from sol.errors import NotApplicableError
 from sol.roles import Capability, Roles
-from sol.skills.kernel_fusion.counted_inductor import CountedInductor
+from sol.skills.kernel_fusion.compiling.counted_inductor import CountedInductor
 from sol.space import Choice, Space
 from sol.target import STRICT
 from sol.technique import SpaceContext

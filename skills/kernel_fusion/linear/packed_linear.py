@@ -22,8 +22,8 @@ from sol.errors import NoEffectError
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.schedule import Schedule
 from sol.skills.kernel_fusion.denoiser_calls import count_denoiser_calls
-from sol.skills.kernel_fusion.packed_linear_op import PackedLinear
-from sol.skills.kernel_fusion.plain_linear import (
+from sol.skills.kernel_fusion.linear.packed_linear_op import PackedLinear
+from sol.skills.kernel_fusion.linear.plain_linear import (
     find_plain_linears,
     has_no_hooks,
     is_plain_linear,

@@ -7,14 +7,14 @@ from typing import Any
 
 from sol.attach import undo_all, undo_on_error
 from sol.roles import Roles
-from sol.skills.kernel_fusion.compiled_region import (
+from sol.skills.kernel_fusion.compiling.compiled_region import (
     RegionCalls,
     compile_region,
     count_calls,
     evidence_of,
 )
-from sol.skills.kernel_fusion.counted_inductor import CountedInductor
-from sol.skills.kernel_fusion.innermost_forward import replace_innermost
+from sol.skills.kernel_fusion.compiling.counted_inductor import CountedInductor
+from sol.skills.kernel_fusion.compiling.innermost_forward import replace_innermost
 from sol.technique import Evidence, Installed
 
 Forward = Callable[..., Any]

@@ -8,7 +8,13 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from sol.skills.kernel_fusion.graph_patterns import OneOf, Variable, call, is_node, is_number
+from sol.skills.kernel_fusion.rewriting.graph_patterns import (
+    OneOf,
+    Variable,
+    call,
+    is_node,
+    is_number,
+)
 
 
 def _is_one_axis(shape: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from sol.skills.kernel_fusion.graph_rewrites import rewrite_with_kernels
+from sol.skills.kernel_fusion.rewriting.graph_rewrites import rewrite_with_kernels
 
 
 @dataclass

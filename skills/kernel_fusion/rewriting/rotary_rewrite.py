@@ -10,7 +10,7 @@ import torch
 from torch.fx import Graph, Node
 
 from sol.kernels import qk_norm_rotary
-from sol.skills.kernel_fusion.graph_patterns import (
+from sol.skills.kernel_fusion.rewriting.graph_patterns import (
     Call,
     Found,
     Variable,
@@ -18,8 +18,8 @@ from sol.skills.kernel_fusion.graph_patterns import (
     is_any,
     rounded_to,
 )
-from sol.skills.kernel_fusion.kernel_calls import KernelCall
-from sol.skills.kernel_fusion.norm_patterns import RMS_WITH_WEIGHT as NORM
+from sol.skills.kernel_fusion.rewriting.kernel_calls import KernelCall
+from sol.skills.kernel_fusion.rewriting.norm_patterns import RMS_WITH_WEIGHT as NORM
 
 _COS, _SIN, _HEADS = Variable("cos"), Variable("sin"), Variable("heads", is_any)
 

@@ -1,0 +1,1 @@
+"""Attention by another kernel, or computed once for both guidance branches."""

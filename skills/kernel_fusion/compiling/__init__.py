@@ -1,0 +1,1 @@
+"""torch.compile of blocks or whole denoisers, counted and undone."""

@@ -1,0 +1,1 @@
+"""Better matrix products for the linear layers as they are."""

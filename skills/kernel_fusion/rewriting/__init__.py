@@ -1,0 +1,1 @@
+"""Operations in a traced graph for which there are kernels, and putting the kernels in."""
