@@ -33,7 +33,7 @@ def test_techniques_of_a_stack_work_together(pipeline, workload, baseline):
     steps = evidence["step_mask"].counts
     assert (steps["calls_computed"], steps["calls_skipped"]) == (7, 1)
     assert evidence["text_kv"].counts["projections_reused"] == 3 * n_blocks * 6
-    assert evidence["int8_dynamic"].counts["denoiser_calls"] == 7
+    assert evidence["int8_dynamic"].counts["quantized_calls"] == 7
     applied.undo()
     assert np.array_equal(render(pipeline, workload, PROMPT, 0).latents, baseline.latents)
 
