@@ -20,6 +20,7 @@ from sol.errors import NotApplicableError
 from sol.forward_arguments import map_tensors
 from sol.roles import Capability, Roles
 from sol.schedule import Schedule
+from sol.skills.quantization.settings import is_between_edges
 from sol.space import Choice, Space
 from sol.target import STRICT
 from sol.technique import Evidence, Installed, Phase, Seam, SpaceContext, Technique
@@ -75,12 +76,8 @@ class _Caster:
         return map_tensors(lambda t: t.float() if t.dtype == dtype else t, output)
 
     def _is_active(self) -> bool:
-        step, n_steps = self.clock.step, self.clock.n_steps
-        if n_steps == 0:  # a call by itself, outside of any video
-            return True
-        if not self.config.full_first <= step < n_steps - self.config.full_last:
-            return False
-        return step in self.schedule.active_steps(n_steps)
+        config = self.config
+        return is_between_edges(self.clock, self.schedule, config.full_first, config.full_last)
 
 
 def install(roles: Roles, config: AutocastConfig, schedule: Schedule, clock: Clock) -> Installed:

@@ -95,7 +95,7 @@ class _Switch:
         self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         is_observing = self._is_observing()
-        is_quantized = not is_observing and self._is_active()
+        is_quantized = not is_observing and self.settings.is_for(self.clock, self.schedule)
         if is_quantized and self.settings.smooth and not self.has_smoothed:
             self.has_smoothed = True
             for layer in self.layers:
@@ -118,12 +118,6 @@ class _Switch:
         if self.observed_step is None:
             self.observed_step = self.clock.step
         return self.observed_step == self.clock.step and not self.has_smoothed
-
-    def _is_active(self) -> bool:
-        if not self.settings.is_for(self.clock):
-            return False
-        steps = self.schedule.steps
-        return steps == "all" or self.clock.step in self.schedule.active_steps(self.clock.n_steps)
 
     def _set(self, is_quantized: bool, is_observing: bool) -> None:
         for layer in self.layers:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from sol.clock import Clock
 from sol.errors import ConfigError
+from sol.schedule import Schedule
 from sol.skills.quantization.placement import parse_placement
 from sol.target import STRICT
 
@@ -52,9 +53,19 @@ class QuantizationSettings:
         """Whether some calls keep full precision, or show the activations first."""
         return bool(self.full_first or self.full_last or self.branch != "both" or self.smooth)
 
-    def is_for(self, clock: Clock) -> bool:
+    def is_for(self, clock: Clock, schedule: Schedule) -> bool:
         """Whether the call that the clock stands at is to be quantised."""
-        # A call outside of a video, as calibration makes it, has no place at either end.
-        if clock.n_steps and not self.full_first <= clock.step < clock.n_steps - self.full_last:
+        if not is_between_edges(clock, schedule, self.full_first, self.full_last):
             return False
         return self.branch == "both" or clock.branch == self.branch
+
+
+def is_between_edges(clock: Clock, schedule: Schedule, full_first: int, full_last: int) -> bool:
+    """Whether the step is one of the schedule's, and neither of the first nor of the last.
+
+    A call outside of a video, as calibration makes it, has no place at either end.
+    """
+    step, n_steps = clock.step, clock.n_steps
+    if n_steps == 0:
+        return True
+    return full_first <= step < n_steps - full_last and step in schedule.active_steps(n_steps)
