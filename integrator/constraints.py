@@ -16,8 +16,19 @@ Constraint = Callable[[Sequence[Member]], str | None]
 # One owner each: two techniques that both decide what a step returns, or what precision a layer
 # has, undo one another's work without an error.
 EXCLUSIVE_SEAMS = frozenset(
-    {Seam.STEP_OUTPUT, Seam.FEED_FORWARD_PRECISION, Seam.ATTENTION_PRECISION, Seam.COMPILE_REGION}
+    {
+        Seam.STEP_OUTPUT,
+        Seam.FEED_FORWARD_PRECISION,
+        Seam.ATTENTION_PRECISION,
+        Seam.COMPILE_REGION,
+        Seam.ATTENTION_BACKEND,
+        Seam.TOKEN_SET,
+        Seam.LATENT_GRID,
+    }
 )
+
+# Where the tokens lie: what was measured, kept or chosen for one layout means nothing in another.
+LAYOUT_SEAMS = frozenset({Seam.TOKEN_SET, Seam.LATENT_GRID})
 
 
 def find_repeated_technique(members: Sequence[Member]) -> str | None:
@@ -67,11 +78,21 @@ def find_decision_in_region(members: Sequence[Member]) -> str | None:
     return None
 
 
+def find_changed_layout(members: Sequence[Member]) -> str | None:
+    """One technique relies on the layout of the tokens, another changes it in the same steps."""
+    for (reader, item), (writer, other) in product(members, members):
+        changed = sorted(reader.reads & writer.writes & LAYOUT_SEAMS)
+        if changed and reader is not writer and not _are_disjoint(item, other):
+            return f"{writer.name} changes the {_plain(changed[0])}, on which {reader.name} relies"
+    return None
+
+
 CONSTRAINTS: tuple[Constraint, ...] = (
     find_repeated_technique,
     find_shared_seam,
     find_split_batch,
     find_decision_in_region,
+    find_changed_layout,
 )
 
 

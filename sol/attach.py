@@ -94,6 +94,21 @@ def count_compiled_calls(module: nn.Module, count: Callable[[], None]) -> Callab
     return undo
 
 
+def set_attribute(owner: Any, name: str, value: Any) -> Callable[[], None]:
+    """Sets an attribute of this one object; undone, what its class says holds again."""
+    had_own = name in vars(owner)
+    old = getattr(owner, name, None)
+    setattr(owner, name, value)
+
+    def undo() -> None:
+        if had_own:
+            setattr(owner, name, old)
+        else:
+            delattr(owner, name)
+
+    return undo
+
+
 def undo_all(undos: list[Callable[[], None]]) -> None:
     """Undoes in reverse order and empties the list."""
     while undos:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from sol.schedule import Schedule
+
 Branch = Literal["both", "cond", "uncond"]
 
 
@@ -29,6 +31,7 @@ class Clock:
     sigmas: tuple[float, ...] = ()
     is_guided: bool = False
     _on_video: list[Callable[[], None]] = field(default_factory=list, repr=False)
+    _on_stage: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
     @property
     def sigma(self) -> float | None:
@@ -61,7 +64,36 @@ class Clock:
         """Moves to the next denoising step."""
         self.step += 1
 
-    def on_video(self, forget: Callable[[], None]) -> Callable[[], None]:
-        """Calls `forget` whenever a video begins; returns what ends the subscription."""
-        self._on_video.append(forget)
-        return lambda: self._on_video.remove(forget)
+    def begin_stage(self) -> None:
+        """Lets subscribers forget earlier steps: the latents have another shape from now on."""
+        for forget in list(self._on_stage):
+            forget()
+
+    def on_video(
+        self, forget: Callable[[], None], *, and_stage: bool = True
+    ) -> Callable[[], None]:
+        """Calls `forget` whenever a video begins; returns what ends the subscription.
+
+        Args:
+            and_stage: Also when, within a video, the latents change their shape.
+        """
+        lists = [self._on_video, self._on_stage] if and_stage else [self._on_video]
+        for subscribers in lists:
+            subscribers.append(forget)
+
+        def end() -> None:
+            for subscribers in lists:
+                subscribers.remove(forget)
+
+        return end
+
+
+def is_between_edges(clock: Clock, schedule: Schedule, first: int, last: int) -> bool:
+    """Whether the step is one of the schedule's, not among the `first` and not among the `last`.
+
+    A call outside of a video, as calibration makes it, has no place at either end.
+    """
+    step, n_steps = clock.step, clock.n_steps
+    if n_steps == 0:
+        return True
+    return first <= step < n_steps - last and step in schedule.active_steps(n_steps)

@@ -24,6 +24,19 @@ def argument_reader(
     return read
 
 
+def replace_arguments(
+    module: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    changes: Mapping[str, Any],
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call of `module.forward` with some replaced, each where it stands."""
+    names = list(inspect.signature(module.forward).parameters)
+    new_args = tuple(changes.get(name, value) for name, value in zip(names, args, strict=False))
+    by_name = {name: value for name, value in changes.items() if name not in names[: len(args)]}
+    return new_args, {**kwargs, **by_name}
+
+
 @dataclass(frozen=True, eq=False)
 class SeenTensor:
     """A tensor as it was when it was seen.

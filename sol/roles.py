@@ -24,6 +24,9 @@ class Capability(StrEnum):
     MODULATED_INPUT = "modulated_input"
     GUIDANCE_BRANCHES = "guidance_branches"
     SELF_ATTENTION = "self_attention"
+    GRID_ATTENTION = "grid_attention"
+    TOKEN_SET = "token_set"
+    COARSE_GRID = "coarse_grid"
     PROMPT_PROJECTION = "prompt_projection"
     ROTARY_TABLE = "rotary_table"
     MODULATION = "modulation"
@@ -121,6 +124,36 @@ class LatentGrid:
 
 
 @dataclass(frozen=True)
+class TokenGrid:
+    """What the hidden states of a call are: text, the latent grid, text; in this order.
+
+    Attributes:
+        frames: Of the grid, whose tokens run over the width first, over the frames last.
+        n_before: Tokens before the grid; none where text enters by cross-attention.
+        n_after: Tokens after it.
+    """
+
+    frames: int
+    height: int
+    width: int
+    n_before: int = 0
+    n_after: int = 0
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        return self.frames, self.height, self.width
+
+    @property
+    def n_tokens(self) -> int:
+        """All tokens, text among them."""
+        return self.n_before + self.frames * self.height * self.width + self.n_after
+
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""Arguments of a denoiser's forward, by position and by name."""
+
+
+@dataclass(frozen=True)
 class DenoiserRoles:
     """The parts of one denoiser.
 
@@ -150,6 +183,13 @@ class DenoiserRoles:
             (batch, channels, frames, height, width).
         gelu_projections: Modules inside of blocks that are a linear layer and the GELU after it.
         attention_sites: Attentions of the blocks that go through diffusers' dispatch, in order.
+            Those of the kind "self" are softmax attentions over the whole grid.
+        token_grid: (args, kwargs of the denoiser's forward) -> the grid of its blocks' tokens.
+        token_arguments: Names of a block's forward arguments that hold, along axis 1, a row for
+            each token, or one row for all; empty where tokens cannot be left out.
+        resize_call: (call of the denoiser, (frames, height, width)) -> the call for latents of
+            that grid, the latents themselves staying to be replaced. Where positions can be
+            told, they are stretched over the same space and time.
     """
 
     name: str
@@ -170,10 +210,18 @@ class DenoiserRoles:
     prompt_projection: tuple[nn.Module, ...]
     rotary: nn.Module | None
     modulation: tuple[nn.Module, ...]
+    token_grid: Callable[[tuple[Any, ...], Mapping[str, Any]], TokenGrid]
     published_teacache: PublishedTeaCache | None = None
     grid: LatentGrid | None = None
     gelu_projections: tuple[GELUProjection, ...] = ()
     attention_sites: tuple[AttentionSite, ...] = ()
+    token_arguments: tuple[str, ...] = ()
+    resize_call: Callable[[Call, tuple[int, int, int]], Call] | None = None
+
+    @property
+    def grid_attention(self) -> tuple[AttentionSite, ...]:
+        """The softmax self-attentions over the latent grid, in order."""
+        return tuple(site for site in self.attention_sites if site.kind == "self")
 
     @property
     def linears_by_kind(self) -> Mapping[str, tuple[tuple[nn.Module, ...], ...]]:

@@ -50,7 +50,7 @@ class Space:
     """The knobs of one technique on one target.
 
     Attributes:
-        knobs: Config keys to their ranges; a key `schedule.steps` belongs to the schedule.
+        knobs: Config keys to their ranges.
         first: Settings worth trying before any sampling, published ones above all.
         fixed: Settings that every config of this space has: calibrated tables above all.
         follows: Settings that follow from the value of a knob: {knob: {value: settings}}.

@@ -46,6 +46,9 @@ class Seam(StrEnum):
     COMPILE_REGION = "compile_region"
     LINEAR_KERNEL = "linear_kernel"
     ATTENTION_BACKEND = "attention_backend"
+    ATTENTION_PATTERN = "attention_pattern"
+    TOKEN_SET = "token_set"
+    LATENT_GRID = "latent_grid"
 
 
 class Phase(IntEnum):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sol.clock import Clock
+from sol.clock import Clock, is_between_edges
 from sol.errors import ConfigError
 from sol.schedule import Schedule
 from sol.skills.quantization.placement import parse_placement
@@ -58,14 +58,3 @@ class QuantizationSettings:
         if not is_between_edges(clock, schedule, self.full_first, self.full_last):
             return False
         return self.branch == "both" or clock.branch == self.branch
-
-
-def is_between_edges(clock: Clock, schedule: Schedule, full_first: int, full_last: int) -> bool:
-    """Whether the step is one of the schedule's, and neither of the first nor of the last.
-
-    A call outside of a video, as calibration makes it, has no place at either end.
-    """
-    step, n_steps = clock.step, clock.n_steps
-    if n_steps == 0:
-        return True
-    return full_first <= step < n_steps - full_last and step in schedule.active_steps(n_steps)

@@ -20,6 +20,10 @@ def inspect_command(
         print_json(found)
         return
     print_line(f"{found['model']}: family {found['family']}, guidance {found['guidance']}")
+    for group in found["attention"]:
+        print_line(
+            f"{group['denoiser']}: {group['n']} {group['kind']}-attentions, {group['reason']}"
+        )
     rows = [
         (str(r["name"]), str(r["skill"]), "yes" if r["applies"] else "no", str(r["reason"]))
         for r in found["techniques"]

@@ -18,6 +18,7 @@ VIDEO_TRANSFORMER = frozenset(
         Capability.MODULATED_INPUT,
         Capability.GUIDANCE_BRANCHES,
         Capability.SELF_ATTENTION,
+        Capability.COARSE_GRID,
         Capability.PROMPT_PROJECTION,
         Capability.ROTARY_TABLE,
         Capability.MODULATION,
@@ -26,6 +27,12 @@ VIDEO_TRANSFORMER = frozenset(
     }
 )
 """What every diffusion transformer of repeated, timestep-modulated blocks over text offers."""
+
+
+TOKEN_TRANSFORMER = frozenset(
+    {Capability.LINEAR_FEED_FORWARD, Capability.GRID_ATTENTION, Capability.TOKEN_SET}
+)
+"""What is added where tokens meet in softmax attention alone, all else being linear layers."""
 
 
 def find_linears(*modules: nn.Module) -> tuple[nn.Module, ...]:

@@ -9,6 +9,7 @@ import torch
 
 from sol.forward_arguments import argument_reader
 from sol.models.block_parts import (
+    TOKEN_TRANSFORMER,
     VIDEO_TRANSFORMER,
     describe_cross_attention,
     find_attention_sites,
@@ -19,8 +20,8 @@ from sol.models.block_parts import (
     modulate,
 )
 from sol.models.published import find_teacache
-from sol.models.token_grid import describe_token_grid
-from sol.roles import Capability, DenoiserRoles, Roles
+from sol.models.token_grid import describe_token_grid, resize_told_call, told_grid
+from sol.roles import DenoiserRoles, Roles
 from sol.target import Workload
 
 
@@ -54,10 +55,13 @@ def describe(pipeline: Any) -> Roles:
                 grid=describe_token_grid(transformer),
                 gelu_projections=find_gelu_projections(*blocks),
                 attention_sites=find_attention_sites(blocks, is_cross_masked=True),
+                token_grid=told_grid(transformer),
+                token_arguments=("hidden_states", "temb", "image_rotary_emb"),
+                resize_call=resize_told_call(transformer),
             ),
         ),
         guidance="batched",
-        capabilities=VIDEO_TRANSFORMER | {Capability.LINEAR_FEED_FORWARD},
+        capabilities=VIDEO_TRANSFORMER | TOKEN_TRANSFORMER,
     )
 
 

@@ -18,6 +18,7 @@ from sol.models.block_parts import (
     find_projections,
     modulate,
 )
+from sol.models.token_grid import as_called, patched_grid
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.target import Workload
 
@@ -32,7 +33,15 @@ def describe(pipeline: Any) -> Roles:
         lacks={
             Capability.LINEAR_FEED_FORWARD: (
                 "SANA-Video's feed-forward is made of convolutions, it has no linear layers"
-            )
+            ),
+            Capability.GRID_ATTENTION: (
+                "SANA-Video's self-attention is linear: it has no scores of which some could be "
+                "left out"
+            ),
+            Capability.TOKEN_SET: (
+                "SANA-Video's feed-forward mixes neighbouring tokens: single ones cannot be left "
+                "out, only whole grids made coarser"
+            ),
         },
     )
 
@@ -77,6 +86,8 @@ def _denoiser(transformer: Any) -> DenoiserRoles:
         rotary=transformer.rope,
         modulation=(transformer.time_embed,),
         attention_sites=find_attention_sites(blocks, is_cross_masked=True),
+        token_grid=patched_grid(transformer),
+        resize_call=as_called,
     )
 
 

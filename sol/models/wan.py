@@ -9,6 +9,7 @@ import torch
 
 from sol.forward_arguments import argument_reader
 from sol.models.block_parts import (
+    TOKEN_TRANSFORMER,
     VIDEO_TRANSFORMER,
     describe_cross_attention,
     find_attention_sites,
@@ -18,6 +19,7 @@ from sol.models.block_parts import (
     find_projections,
 )
 from sol.models.published import find_teacache
+from sol.models.token_grid import as_called, patched_grid
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.target import Workload
 
@@ -26,15 +28,27 @@ _EXPERTS = ("transformer", "transformer_2")
 
 _TEMB_PER_TOKEN_DIMS = 4
 
+_FULL_TIMESTEPS = (
+    "this Wan pipeline gives every token of the full grid a timestep of its own, whatever the "
+    "latents are"
+)
+
 
 def describe(pipeline: Any) -> Roles:
     """Roles of a `WanPipeline`."""
     experts = ((name, getattr(pipeline, name, None)) for name in _EXPERTS)
+    has_timestep_per_token = bool(pipeline.config.get("expand_timesteps", False))
+    absent = {Capability.COARSE_GRID: _FULL_TIMESTEPS} if has_timestep_per_token else {}
     return Roles(
         family="wan",
-        denoisers=tuple(_denoiser(name, expert) for name, expert in experts if expert is not None),
+        denoisers=tuple(
+            _denoiser(name, expert, has_timestep_per_token)
+            for name, expert in experts
+            if expert is not None
+        ),
         guidance="two_call",
-        capabilities=VIDEO_TRANSFORMER | {Capability.LINEAR_FEED_FORWARD},
+        capabilities=(VIDEO_TRANSFORMER | TOKEN_TRANSFORMER) - absent.keys(),
+        lacks=absent,
     )
 
 
@@ -51,7 +65,7 @@ def call_arguments(workload: Workload) -> Mapping[str, Any]:
     }
 
 
-def _denoiser(name: str, transformer: Any) -> DenoiserRoles:
+def _denoiser(name: str, transformer: Any, has_timestep_per_token: bool) -> DenoiserRoles:
     blocks = tuple(transformer.blocks)
     embedder = transformer.condition_embedder
     return DenoiserRoles(
@@ -76,6 +90,11 @@ def _denoiser(name: str, transformer: Any) -> DenoiserRoles:
         modulation=(embedder.time_embedder, embedder.time_proj),
         gelu_projections=find_gelu_projections(*blocks),
         attention_sites=find_attention_sites(blocks, is_cross_masked=False),
+        token_grid=patched_grid(transformer),
+        # Otherwise axis 1 of `temb` are the six modulations.
+        token_arguments=("hidden_states", "rotary_emb")
+        + (("temb",) if has_timestep_per_token else ()),
+        resize_call=as_called,
     )
 
 

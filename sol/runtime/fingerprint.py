@@ -27,7 +27,15 @@ def _state_of(module: nn.Module) -> tuple[Any, ...]:
         len(module._forward_hooks) + len(module._forward_pre_hooks),
         [_identity(t) for t in module.parameters(recurse=False)],
         [_identity(t) for t in module.buffers(recurse=False)],
+        *_attention_of(module),
     )
+
+
+def _attention_of(module: nn.Module) -> tuple[Any, ...]:
+    """What diffusers' dispatch is told for this module: its back-end, and whether it is split."""
+    processor = getattr(module, "processor", None)
+    backend = getattr(processor, "_attention_backend", None)
+    return str(backend), getattr(processor, "_parallel_config", None) is None
 
 
 def _identity(tensor: torch.Tensor) -> tuple[Any, ...]:

@@ -8,13 +8,12 @@ linear ones above all, are not touched.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from diffusers.models.attention_dispatch import AttentionBackendName
 
-from sol.attach import undo_all
+from sol.attach import set_attribute, undo_all
 from sol.clock import Clock
 from sol.diagnosis import Diagnosis
 from sol.errors import NoEffectError, NotApplicableError
@@ -71,7 +70,7 @@ def install(
             raise NotApplicableError(f"attention_backend does not apply: {obstacle}.")
     backend = AttentionBackendName(config.backend)
     processors = [site.module.processor for _, site in chosen]
-    undos = [_set_backend(processor, backend) for processor in processors]
+    undos = [set_attribute(p, "_attention_backend", backend) for p in processors]
     calls = count_denoiser_calls(roles.denoisers, "attention_backend", undos)
 
     def evidence() -> Evidence:
@@ -80,20 +79,6 @@ def install(
         return Evidence(n_set == len(processors) and calls.n > 0, counts)
 
     return Installed(lambda: undo_all(undos), evidence)
-
-
-def _set_backend(processor: Any, backend: AttentionBackendName) -> Callable[[], None]:
-    had_own = "_attention_backend" in vars(processor)
-    old = processor._attention_backend
-    processor._attention_backend = backend
-
-    def undo() -> None:
-        if had_own:
-            processor._attention_backend = old
-        else:
-            del processor._attention_backend
-
-    return undo
 
 
 def _chosen(denoiser: DenoiserRoles, sites: Sites) -> list[AttentionSite]:

@@ -78,7 +78,12 @@ CUDA_GRAPHS = Technique(
     exactness="numerical",
     requires=frozenset({Capability.CUDA, Capability.INDUCTOR}),
     reads=FULL_COMPILE.reads
-    | {Seam.TEXT_PROJECTION, Seam.PROMPT_PROJECTION, Seam.ATTENTION_OUTPUT},
+    | {
+        Seam.TEXT_PROJECTION,
+        Seam.PROMPT_PROJECTION,
+        Seam.ATTENTION_OUTPUT,
+        Seam.ATTENTION_PATTERN,
+    },
     writes=frozenset({Seam.COMPILE_REGION}),
     phase=Phase.COMPILE,
     config=CUDAGraphsConfig,
