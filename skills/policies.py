@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import groupby
-from statistics import median
+from itertools import chain, groupby
+from statistics import fmean, median
 from types import MappingProxyType
 
 from sol.diagnosis import Diagnosis
 from sol.schedule import format_range
 
 _SHORTEST_WINDOW = 2
+_HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,51 @@ def _bound_of_linears(diagnosis: Diagnosis) -> float:
     return diagnosis.bound_if_free(diagnosis.linear_s)
 
 
+def _bound_of_attention(diagnosis: Diagnosis) -> float:
+    return diagnosis.bound_if_free(diagnosis.bare_attention_s)
+
+
+def find_sparse_heads(diagnosis: Diagnosis) -> Fact | None:
+    """How much of a head's attention few blocks hold, and how long a choice of them lasts."""
+    attention = diagnosis.attention
+    if attention is None:
+        return None
+    density = attention.compared_density
+    mass = list(chain(*attention.compared(attention.mass)))
+    data = {"density": density, "least_mass": min(mass), "most_mass": max(mass)}
+    text = f"the best {density:.0%} of blocks hold {min(mass):.0%} to {max(mass):.0%} of attention"
+    if not attention.overlap:
+        return Fact(text, data)
+    shortest = min(attention.overlap)
+    kept = fmean(attention.overlap[shortest])
+    steps = "the step" if shortest == 1 else f"{shortest} steps"
+    text += f"; {kept:.0%} of those chosen were so {steps} before"
+    return Fact(text, {**data, "overlap": kept})
+
+
+def find_settled_tokens(diagnosis: Diagnosis) -> Fact | None:
+    """When half of the tokens are at rest, how far they are apart, and where those are.
+
+    The map has a number for each cell of a coarse grid, the mean step by which it settles: cells
+    of a row apart by a space, rows by a comma, frames by a semicolon.
+    """
+    settling = diagnosis.settling
+    if settling is None:
+        return None
+    n_steps, tau = len(settling.settled), settling.tau
+    half = next(step for step, share in enumerate(settling.settled) if share >= _HALF)
+    spread = median(settling.spread)
+    text = (
+        f"half of the tokens settle by step {half} of {n_steps} (change below {tau:.0%}); "
+        f"the calmest quarter changes {spread:.2f} times as much as the liveliest"
+    )
+    cells = ";".join(
+        ",".join(" ".join(f"{step:.1f}" for step in row) for row in frame)
+        for frame in settling.settling_step
+    )
+    return Fact(text, {"settled_by": half, "spread": spread, "settling_steps": cells})
+
+
 POLICIES: Mapping[str, Policy] = MappingProxyType(
     {
         policy.skill: policy
@@ -84,6 +130,13 @@ POLICIES: Mapping[str, Policy] = MappingProxyType(
             Policy("cache", _bound_of_denoiser, "no denoiser call at all", find_safe_steps),
             Policy("quantization", _bound_of_linears, "linear layers for nothing"),
             Policy("kernel_fusion", _bound_of_denoiser, "the denoiser for nothing"),
+            Policy(
+                "sparse_attention",
+                _bound_of_attention,
+                "self-attention for nothing but its linear layers",
+                find_sparse_heads,
+            ),
+            Policy("token_pruning", _bound_of_denoiser, "no token at all", find_settled_tokens),
         )
     }
 )

@@ -37,6 +37,10 @@ from sol.skills.quantization.torchao.fp8 import FP8
 from sol.skills.quantization.torchao.int8_torchao import INT8_TORCHAO
 from sol.skills.quantization.torchao.nvfp4 import NVFP4
 from sol.skills.quantization.torchao.weight_only import WEIGHT_ONLY
+from sol.skills.sparse_attention.radial import RADIAL
+from sol.skills.sparse_attention.spatial_temporal import SPATIAL_TEMPORAL
+from sol.skills.sparse_attention.topk_blocks import TOPK_BLOCKS
+from sol.skills.sparse_attention.window3d import WINDOW3D
 from sol.technique import Technique
 
 TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
@@ -59,6 +63,10 @@ TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
             DIFFUSERS_MAG,
             DIFFUSERS_TAYLORSEER,
             CACHE_DIT,
+            TOPK_BLOCKS,
+            WINDOW3D,
+            RADIAL,
+            SPATIAL_TEMPORAL,
             INT8_DYNAMIC,
             INT8_ROWS,
             INT8_TORCHAO,

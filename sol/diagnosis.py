@@ -38,6 +38,80 @@ class Redundancy:
     guidance_gap: tuple[float, ...]
 
 
+HeadTable = tuple[tuple[tuple[float, ...], ...], ...]
+"""[layer][head][density]."""
+
+
+@dataclass(frozen=True)
+class AttentionSparsity:
+    """How much of the self-attention over the grid is in few blocks of keys.
+
+    Means over the conditional branch of a few steps of a few baseline videos, and over sampled
+    blocks of queries.
+
+    Attributes:
+        n_videos: How many were recorded.
+        sizes: Frames, rows and columns of the grid of tokens.
+        order: In which tokens were cut into blocks; a name that sparse attentions know.
+        block: Tokens of a block.
+        densities: Shares of the blocks of keys that a block of queries keeps, ascending; each is
+            a whole number of blocks.
+        mass: Attention that falls on the best so many blocks: no choice of them can keep more.
+        error: By what stands for the blocks that are left out, "drop" (nothing) or "mean" (the
+            mean of each): |o' - o| / |o| of a head's output o where blocks are chosen by the
+            scores of their means.
+        compared_density: The one at which choices were compared with one another.
+        overlap: By lag, share of the blocks chosen at a step that were chosen so many steps
+            before as well, one a layer. What is kept in any case does not count. A lag at which
+            no two steps were recorded is left out.
+        prompt_overlap: The same of two videos at one step; empty where one was recorded.
+        overlap_by_lot: What it would be if blocks were drawn.
+    """
+
+    n_videos: int
+    sizes: tuple[int, int, int]
+    order: str
+    block: int
+    densities: tuple[float, ...]
+    mass: HeadTable
+    error: Mapping[str, HeadTable]
+    compared_density: float
+    overlap: Mapping[int, tuple[float, ...]]
+    prompt_overlap: tuple[float, ...]
+    overlap_by_lot: float
+
+    def compared(self, table: HeadTable) -> tuple[tuple[float, ...], ...]:
+        """`mass`, or one of `error`, at the density of the comparison: [layer][head]."""
+        place = self.densities.index(self.compared_density)
+        return tuple(tuple(head[place] for head in layer) for layer in table)
+
+
+@dataclass(frozen=True)
+class Settling:
+    """How early each token of the grid is what it will be: means over a few baseline videos.
+
+    x0_t = x_t - sigma_t v_t is the clean video that step t of T points at. A token changes by
+    |x0_t - x0_{t-1}|, as a share of the root mean square of |x0_{T-1}| over all tokens.
+
+    Attributes:
+        n_videos: How many were recorded.
+        tau: Changes below it count as none.
+        settled: By step, share of the tokens that change by less than tau at every later step; T,
+            ending with 1.
+        change: Mean change over the tokens, from step 1 on; T - 1.
+        spread: Mean change of the quarter of the tokens that changes least over that of the
+            quarter that changes most, from step 1 on; T - 1. Where it is 1 no token is ahead.
+        settling_step: [frame][row][column] of a coarse grid, mean step by which a token settles.
+    """
+
+    n_videos: int
+    tau: float
+    settled: tuple[float, ...]
+    change: tuple[float, ...]
+    spread: tuple[float, ...]
+    settling_step: tuple[tuple[tuple[float, ...], ...], ...]
+
+
 @dataclass(frozen=True)
 class Diagnosis:
     """Where the time goes and where the redundancy is.
@@ -53,6 +127,8 @@ class Diagnosis:
             "prompt_projection", "rotary_table", "modulation"; linear layers of blocks by kind:
             "feed_forward", "qkv", "out", "cross".
         redundancy: Between the steps, the blocks and the guidance branches, if it was recorded.
+        attention: Inside of self-attention; None where there is no softmax attention over blocks.
+        settling: Between the tokens; None where steps point at no clean video.
     """
 
     total_s: float
@@ -62,6 +138,8 @@ class Diagnosis:
     text_s: float
     part_s: Mapping[str, float] = field(default_factory=dict)
     redundancy: Redundancy | None = None
+    attention: AttentionSparsity | None = None
+    settling: Settling | None = None
 
     @property
     def output_change(self) -> tuple[float, ...]:
@@ -77,6 +155,12 @@ class Diagnosis:
         """
         n_blocks = len(self.redundancy.block_change) if self.redundancy is not None else 0
         return self.denoise_s * (1 - 1 / n_blocks) if n_blocks else self.denoise_s
+
+    @property
+    def bare_attention_s(self) -> float:
+        """Seconds inside self-attention but outside of its linear layers."""
+        projections = sum(self.part_s.get(kind, 0.0) for kind in ("qkv", "out"))
+        return max(self.part_s.get("self_attention", 0.0) - projections, 0.0)
 
     def bound_if_free(self, seconds: float) -> float:
         """Amdahl's bound on the speed-up if `seconds` of the total vanished."""

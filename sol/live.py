@@ -162,6 +162,15 @@ _SENTENCES: Mapping[tuple[str, str], str] = {
         "from step to step the output changes by {least_change:.1%} to {most_change:.1%}; the "
         "guidance branches {branches}"
     ),
+    ("start", "attention"): (
+        "{density:.0%} of the blocks hold {least_mass:.0%} to {most_mass:.0%} of a head's "
+        "attention; without the others its output is off by {error_drop:.0%}, with their means "
+        "by {error_mean:.0%}"
+    ),
+    ("start", "settling"): (
+        "{settled_half_way:.0%} of the tokens have settled half-way; the calmest quarter changes "
+        "{least_spread:.2f} to {most_spread:.2f} times as much as the liveliest"
+    ),
     ("start", "noise"): "the baseline against itself: {median:.2f}x [{low:.2f}, {high:.2f}]",
     ("", "observe"): "{agent}: can use {techniques}; at most {bound:.2f}x ({bound_if})",
     ("", "plan"): "{agent}: ran {configs} plans of {groups} sizes to see which stay close",

@@ -1,6 +1,7 @@
 """A run report with everything in it, and two videos that differ."""
 
 import numpy as np
+from sparsity_examples import SETTLING
 
 from sol.measure.stats import Interval
 from sol.target import Hardware, Model, Target, Workload
@@ -9,10 +10,12 @@ from sol.validator.report.model import (
     AgentReport,
     Clip,
     Contribution,
+    LayerSparsity,
     MemoryUse,
     PairPoint,
     Point,
     RunReport,
+    SparsityReport,
     StackReport,
     StartCost,
 )
@@ -152,6 +155,15 @@ TARGET = Target(
     Workload(64, 64, 17, 24, 3.0, 16, 32, negative_prompt="<b>blurry</b>"),
 )
 
+SPARSITY = SparsityReport(
+    density=0.25,
+    block=64,
+    layers=(
+        LayerSparsity(0.612, {"drop": 0.21, "mean": 0.13}, {"step before": 0.95}),
+        LayerSparsity(0.874, {"drop": 0.08, "mean": 0.055}, {"step before": 0.975}),
+    ),
+    overlap_by_lot=0.23,
+)
 CONTRIBUTIONS = (
     Contribution(
         "easycache",
@@ -244,6 +256,8 @@ def make_report(**changes):
         "pairs": make_pair_points(),
         "clips": make_clips(),
         "redundancy": {"output, against the step before": (0.2, 0.05, 0.1)},
+        "attention": SPARSITY,
+        "settling": SETTLING,
     }
     return RunReport(**(settings | changes))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,8 +16,10 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from sol.clock import Clock
 from sol.diagnosis import Diagnosis
 from sol.lossless_video import write_lossless
+from sol.measure.attention_sparsity import watch_attention
 from sol.measure.diagnosis import diagnose
 from sol.measure.guidance import EffectiveGuidance, Unmeasurable
 from sol.measure.hardware import device_key, probe, versions
@@ -27,12 +30,14 @@ from sol.measure.memory import (
     require_same_weights,
     weights_bytes,
 )
+from sol.measure.settling import watch_settling
 from sol.measure.timing import time_pairs
 from sol.models.families import describe_roles
 from sol.models.loading import load_model
 from sol.runtime.clone import clone_pipeline
 from sol.runtime.fingerprint import fingerprint_pipeline
 from sol.runtime.render import render
+from sol.runtime.ticker import start_ticking
 from sol.search.altered import Altered, Frames
 from sol.search.arms import Arms, PairFiles
 from sol.search.arms import Pair as Pair
@@ -141,15 +146,27 @@ class MeasuringWorker:
             pairs: The first is timed, all are recorded.
         """
         clone = clone_pipeline(self._pipeline)
+        roles, clock = describe_roles(clone), Clock()
         diagnosis = diagnose(
             lambda: render(clone, self._workload, *pairs[0]),
-            describe_roles(clone),
+            roles,
             [clone.text_encoder],
             clone.vae,
             self._arms.synchronize,
             time.perf_counter,
         )
-        return replace(diagnosis, redundancy=record_videos(clone, self._workload, pairs))
+        with ExitStack() as stack:
+            denoisers = tuple(denoiser.module for denoiser in roles.denoisers)
+            stack.callback(start_ticking(clone, denoisers, clock))
+            attention = stack.enter_context(watch_attention(roles, clock))
+            settling = stack.enter_context(watch_settling(roles, clone.scheduler, clock))
+            redundancy = record_videos(clone, self._workload, pairs)
+        return replace(
+            diagnosis,
+            redundancy=redundancy,
+            attention=attention.sparsity(),
+            settling=settling.settling(),
+        )
 
     def offers(
         self,

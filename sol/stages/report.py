@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
@@ -21,9 +22,11 @@ from sol.stages.stacks import MeasuredStack
 from sol.validator.report.model import (
     AgentReport,
     Contribution,
+    LayerSparsity,
     MemoryUse,
     Point,
     RunReport,
+    SparsityReport,
     StackReport,
     StartCost,
     to_json,
@@ -91,6 +94,8 @@ def make_report(
         pairs=pairs.points,
         clips=pairs.clips,
         redundancy=_redundancy(session.diagnosis),
+        attention=_sparsity(session.diagnosis),
+        settling=session.diagnosis.settling,
     )
 
 
@@ -106,6 +111,34 @@ def _redundancy(diagnosis: Diagnosis) -> dict[str, tuple[float, ...]]:
         rows["residual of the first block"] = recorded.block_change[0]
         rows["residual of the last block"] = recorded.block_change[-1]
     return rows
+
+
+def _sparsity(diagnosis: Diagnosis) -> SparsityReport | None:
+    """By layer, at the density at which choices of blocks were compared."""
+    recorded = diagnosis.attention
+    if recorded is None:
+        return None
+    mass = recorded.compared(recorded.mass)
+    errors = {name: recorded.compared(table) for name, table in recorded.error.items()}
+    overlaps = {
+        **{_describe_lag(lag): shares for lag, shares in recorded.overlap.items()},
+        "other prompt": recorded.prompt_overlap,
+    }
+    layers = tuple(
+        LayerSparsity(
+            mass=fmean(heads),
+            error={name: fmean(table[layer]) for name, table in errors.items()},
+            overlap={where: shares[layer] for where, shares in overlaps.items() if shares},
+        )
+        for layer, heads in enumerate(mass)
+    )
+    return SparsityReport(
+        recorded.compared_density, recorded.block, layers, recorded.overlap_by_lot
+    )
+
+
+def _describe_lag(lag: int) -> str:
+    return "step before" if lag == 1 else f"{lag} steps before"
 
 
 def _headline(

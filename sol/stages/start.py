@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
 
-from sol.diagnosis import Diagnosis
 from sol.models.prompts import calibration_prompts
 from sol.search.agent import AgentState
 from sol.search.crew import Crew, Job
@@ -18,6 +15,7 @@ from sol.search.posting import post
 from sol.search.records import Brief, Finding, Offer, Speed, WorkerInfo
 from sol.search.worker import Pair, WorkerPlan
 from sol.skills.policies import POLICIES
+from sol.stages.diagnosis_lines import write_diagnosis
 from sol.stages.evidence import GateSetting
 from sol.stages.gate import Gate
 from sol.stages.request import Session, TuneRequest
@@ -64,8 +62,7 @@ def start_session(request: TuneRequest, executor: Executor, journal: Journal) ->
     _freeze_baseline(crew, journal, calibration)
     recorded = calibration[:_RECORDED_PAIRS]
     diagnosis = crew.run(Job("diagnose", (recorded,), TRIAL_LIMIT_S, is_timing=True))
-    journal.write(_START, "diagnosis", **_rounded(diagnosis))
-    _write_redundancy(journal, diagnosis)
+    write_diagnosis(journal, _START, diagnosis)
     self_timing = _time_self(crew, journal, calibration[0], request.budget.final_pairs)
     return Session(
         request, executor, crew, journal, infos, target, calibration,
@@ -163,35 +160,3 @@ def _time_self(crew: Crew, journal: Journal, pair: Pair, n_pairs: int) -> Speed:
         high=round(speed.high, 3), n=speed.n,
     )  # fmt: skip
     return speed
-
-
-def _write_redundancy(journal: Journal, diagnosis: Diagnosis) -> None:
-    """The three numbers of the redundancy that a person looks for first."""
-    redundancy = diagnosis.redundancy
-    if redundancy is None or not redundancy.output_change:
-        return
-    gap = redundancy.guidance_gap
-    journal.write(
-        _START,
-        "redundancy",
-        videos=redundancy.n_videos,
-        least_change=round(min(redundancy.output_change), 4),
-        most_change=round(max(redundancy.output_change), 4),
-        branches=f"differ by {min(gap):.0%} to {max(gap):.0%}" if gap else "are one",
-    )
-
-
-def _rounded(diagnosis: Diagnosis) -> dict[str, object]:
-    """Everything but the Gram matrix, which is long and means nothing to a reader."""
-    data = asdict(diagnosis)
-    if data["redundancy"] is not None:
-        del data["redundancy"]["gram"]
-    return {key: _round(value) for key, value in data.items()}
-
-
-def _round(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 4)
-    if isinstance(value, Mapping):
-        return {name: _round(item) for name, item in value.items()}
-    return [_round(item) for item in value] if isinstance(value, list | tuple) else value

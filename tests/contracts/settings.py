@@ -96,6 +96,29 @@ SETTINGS = {
             {"Fn_compute_blocks": 1, "max_warmup_steps": 2, "residual_diff_threshold": 1e-9},
         ),
     ),
+    "topk_blocks": Settings(
+        bold={
+            "density": 0.3,
+            "block": 16,
+            "dense_first": 2,
+            "refresh": 2,
+            "correct_every": 3,
+            "correct_order": 1,
+        },
+        inert=StackItem("topk_blocks", {"density": 0.3, "block": 16}, Schedule(steps="none")),
+    ),
+    "window3d": Settings(
+        bold={"density": 0.5, "block": 16, "order": "hilbert", "dense_layers": 1},
+        inert=StackItem("window3d", {"density": 0.3, "block": 512}),
+    ),
+    "radial": Settings(
+        bold={"density": 0.3, "block": 18, "order": "morton", "sink": True},
+        inert=StackItem("radial", {"density": 0.3, "block": 16, "dense_first": 8}),
+    ),
+    "spatial_temporal": Settings(
+        bold={"density": 0.4, "block": 16, "remainder": "drop", "refresh": 3, "rows": 8},
+        inert=StackItem("spatial_temporal", {"density": 0.3, "block": 16, "dense_last": 8}),
+    ),
     "int8_dynamic": Settings(
         bold={"layers": "all", "full_first": 1, "full_last": 1},
         inert=StackItem("int8_dynamic", {"full_first": 9}),

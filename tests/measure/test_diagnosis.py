@@ -3,10 +3,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from examples import diagnosis_of
+from examples import OTHER_PROMPT, PROMPT, diagnosis_of
 from torch import nn
 
 from sol.measure.diagnosis import diagnose
+from sol.search.worker import MeasuringWorker, WorkerPlan
 
 
 @dataclass
@@ -102,3 +103,15 @@ def test_stopwatches_leave_nothing_behind():
 def test_blocks_share_the_denoisers_time():
     diagnosis = diagnosis_of((0.1,), block_change=((0.1,),) * 4)
     assert diagnosis.beyond_first_block_s == pytest.approx(0.75 * diagnosis.denoise_s)
+
+
+def test_one_run_of_each_video_tells_of_steps_attention_and_tokens(tmp_path):
+    worker = MeasuringWorker(WorkerPlan("pocket", "cpu", None, {"steps": 6}, tmp_path))
+    diagnosis = worker.diagnose(((PROMPT, 0), (OTHER_PROMPT, 1)))
+    assert diagnosis.redundancy.n_videos == 2
+    assert diagnosis.attention.n_videos == 2
+    assert diagnosis.attention.sizes == (5, 8, 8)
+    assert len(diagnosis.attention.mass) == len(diagnosis.redundancy.block_change)
+    assert diagnosis.settling.n_videos == 2
+    assert len(diagnosis.settling.settled) == 6
+    assert 0 < diagnosis.bare_attention_s < diagnosis.part_s["self_attention"]

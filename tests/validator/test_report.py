@@ -288,8 +288,29 @@ def test_elements_escape_text_and_attributes_but_not_markup():
 
 
 def test_the_page_draws_what_changes_from_step_to_step():
-    report = make_report(redundancy={"output": (0.2, 0.05, 0.1), "guidance": ()}, clips=())
-    page = render_html(report, {})
+    series = {"output": (0.2, 0.05, 0.1), "guidance": ()}
+    page = render_html(make_report(redundancy=series, settling=None, clips=()), {})
     assert page.count("<polyline") == 1
     assert "output: 5.0% to 20.0% over 3 steps" in page
     assert "not recorded" in render_html(make_report(redundancy={}), {})
+
+
+def test_attention_has_a_row_for_each_layer(page):
+    start = page.texts.index("Held by the best") - 1
+    head = ["Layer", "Held by the best", "Error, drop", "Error, mean", "Overlap, step before"]
+    assert page.texts[start : start + 15] == [
+        *head, "0", "61.2%", "21.0%", "13.0%", "95.0%", "1", "87.4%", "8.0%", "5.5%", "97.5%",
+    ]  # fmt: skip
+    assert "25% of the blocks of 64 tokens" in page.text
+    assert "23% if they were drawn" in page.text
+
+
+def test_settling_is_drawn_by_step(text):
+    assert "tokens that change by less than 5% from here on: 0.0% to 100.0% over 4 steps" in text
+    assert "calmest quarter over that of the liveliest: 20.0% to 80.0% over 3 steps" in text
+
+
+def test_what_was_not_recorded_is_not_shown():
+    page = Page(render_html(make_report(attention=None, settling=None), {}))
+    assert "Held by the best" not in page.texts
+    assert "Prediction of the clean video" not in page.texts

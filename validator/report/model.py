@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from sol.diagnosis import Settling
 from sol.measure.stats import Interval
 from sol.target import Target
 from sol.validator.verdict import Verdict
@@ -153,6 +154,37 @@ class Contribution:
 
 
 @dataclass(frozen=True)
+class LayerSparsity:
+    """Self-attention of one layer where few blocks of keys are kept; means over its heads.
+
+    Attributes:
+        mass: Attention on the best blocks.
+        error: Relative error of the output, by what stands for the others.
+        overlap: Share of the chosen blocks that were chosen elsewhere, by where.
+    """
+
+    mass: float
+    error: Mapping[str, float]
+    overlap: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class SparsityReport:
+    """Self-attention of the baseline at one density.
+
+    Attributes:
+        density: Share of the blocks that is kept.
+        block: Tokens of a block.
+        overlap_by_lot: Overlap of blocks that are drawn.
+    """
+
+    density: float
+    block: int
+    layers: tuple[LayerSparsity, ...]
+    overlap_by_lot: float
+
+
+@dataclass(frozen=True)
 class RunReport:
     """One run.
 
@@ -168,6 +200,8 @@ class RunReport:
         cold_start: None where nothing was accepted, or it could not be measured.
         evidence: What each technique of the winner counted while it ran.
         redundancy: Relative changes by step, by what they are of.
+        attention: None where it has no blocks to leave out, or they were not recorded.
+        settling: None where it was not recorded.
     """
 
     run_id: str
@@ -190,6 +224,8 @@ class RunReport:
     pairs: tuple[PairPoint, ...] = ()
     clips: tuple[Clip, ...] = ()
     redundancy: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    attention: SparsityReport | None = None
+    settling: Settling | None = None
 
     @property
     def winning_stack(self) -> StackReport | None:

@@ -1,0 +1,1 @@
+"""Sparse attention: blocks of keys are left out, or stood for by their mean."""

@@ -1,0 +1,1 @@
+"""Which blocks of keys a block of queries attends to."""

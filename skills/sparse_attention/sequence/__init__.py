@@ -1,0 +1,1 @@
+"""The sequence in which tokens are cut into blocks."""
