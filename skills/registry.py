@@ -41,6 +41,12 @@ from sol.skills.sparse_attention.radial import RADIAL
 from sol.skills.sparse_attention.spatial_temporal import SPATIAL_TEMPORAL
 from sol.skills.sparse_attention.topk_blocks import TOPK_BLOCKS
 from sol.skills.sparse_attention.window3d import WINDOW3D
+from sol.skills.token_pruning.dvg.dvg import DVG
+from sol.skills.token_pruning.hilo.hilo import HILO
+from sol.skills.token_pruning.merging.tome import TOME
+from sol.skills.token_pruning.pruning.ras import RAS
+from sol.skills.token_pruning.pruning.stale_tokens import STALE_TOKENS
+from sol.skills.token_pruning.pruning.token_prune import TOKEN_PRUNE
 from sol.technique import Technique
 
 TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
@@ -67,6 +73,12 @@ TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
             WINDOW3D,
             RADIAL,
             SPATIAL_TEMPORAL,
+            TOKEN_PRUNE,
+            RAS,
+            STALE_TOKENS,
+            TOME,
+            DVG,
+            HILO,
             INT8_DYNAMIC,
             INT8_ROWS,
             INT8_TORCHAO,

@@ -32,6 +32,7 @@ class Clock:
     is_guided: bool = False
     _on_video: list[Callable[[], None]] = field(default_factory=list, repr=False)
     _on_stage: list[Callable[[], None]] = field(default_factory=list, repr=False)
+    _on_step: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
     @property
     def sigma(self) -> float | None:
@@ -63,9 +64,11 @@ class Clock:
     def advance(self) -> None:
         """Moves to the next denoising step."""
         self.step += 1
+        for note in list(self._on_step):
+            note()
 
     def begin_stage(self) -> None:
-        """Lets subscribers forget earlier steps: the latents have another shape from now on."""
+        """Lets subscribers forget earlier steps: the blocks' tokens lie on another grid now."""
         for forget in list(self._on_stage):
             forget()
 
@@ -75,7 +78,7 @@ class Clock:
         """Calls `forget` whenever a video begins; returns what ends the subscription.
 
         Args:
-            and_stage: Also when, within a video, the latents change their shape.
+            and_stage: Also when, within a video, the grid of the blocks' tokens changes.
         """
         lists = [self._on_video, self._on_stage] if and_stage else [self._on_video]
         for subscribers in lists:
@@ -86,6 +89,11 @@ class Clock:
                 subscribers.remove(forget)
 
         return end
+
+    def on_step(self, note: Callable[[], None]) -> Callable[[], None]:
+        """Calls `note` whenever a step is over, `step` being the next one already."""
+        self._on_step.append(note)
+        return lambda: self._on_step.remove(note)
 
 
 def is_between_edges(clock: Clock, schedule: Schedule, first: int, last: int) -> bool:

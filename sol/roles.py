@@ -27,6 +27,7 @@ class Capability(StrEnum):
     GRID_ATTENTION = "grid_attention"
     TOKEN_SET = "token_set"
     COARSE_GRID = "coarse_grid"
+    GIVEN_TOKENS = "given_tokens"
     PROMPT_PROJECTION = "prompt_projection"
     ROTARY_TABLE = "rotary_table"
     MODULATION = "modulation"
@@ -190,6 +191,8 @@ class DenoiserRoles:
         resize_call: (call of the denoiser, (frames, height, width)) -> the call for latents of
             that grid, the latents themselves staying to be replaced. Where positions can be
             told, they are stretched over the same space and time.
+        given_tokens: (args, kwargs of the denoiser's forward) -> bool (batch, tokens of the grid):
+            whose latents are known and stay as they are; None where the whole video is made.
     """
 
     name: str
@@ -217,6 +220,7 @@ class DenoiserRoles:
     attention_sites: tuple[AttentionSite, ...] = ()
     token_arguments: tuple[str, ...] = ()
     resize_call: Callable[[Call, tuple[int, int, int]], Call] | None = None
+    given_tokens: Callable[[tuple[Any, ...], Mapping[str, Any]], torch.Tensor] | None = None
 
     @property
     def grid_attention(self) -> tuple[AttentionSite, ...]:

@@ -10,6 +10,7 @@ from diffusers import (
     AutoencoderKLLTXVideo,
     AutoencoderKLWan,
     DPMSolverMultistepScheduler,
+    LTXImageToVideoPipeline,
     LTXPipeline,
     LTXVideoTransformer3DModel,
     SanaVideoPipeline,
@@ -62,6 +63,13 @@ def build_tiny_experts() -> Any:
         torch.manual_seed(_SEED)
         parts = dict(_wan_parts(), transformer_2=_wan_transformer())
         pipeline = WanPipeline(**parts, boundary_ratio=0.8)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def build_tiny_from_image() -> Any:
+    """The tiny LTX pipeline's parts in one that goes on from an image."""
+    pipeline = LTXImageToVideoPipeline(**build_tiny("ltx").components)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil
 
 import torch
@@ -16,77 +17,110 @@ from sol.kernels.block_sparse_attention.layout import BlockLayout
 
 @dataclass(frozen=True)
 class Chunk:
-    """Query blocks of a head that attend to equally many keys, in one call.
+    """Query blocks that attend to equally many keys, in one call.
 
     Attributes:
-        queries: Which these are.
+        queries: Which these are, in the order of their head's plan.
         rows: (query blocks, rows), of the key table.
         bias: (query blocks, 1, 1, keys), added to the scores; None where nothing is.
     """
 
-    queries: Tensor | slice
+    queries: slice
     rows: Tensor
     bias: Tensor | None
 
 
-GatheringPlan = tuple[tuple[Chunk, ...], ...]
-"""The chunks of each head; the heads of one sample after those of the other."""
+@dataclass(frozen=True)
+class HeadPlan:
+    """What is computed for a head.
+
+    Attributes:
+        order: (n_blocks,), of the query blocks; None where they stay as they are.
+    """
+
+    chunks: tuple[Chunk, ...]
+    order: Tensor | None
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Query blocks of a head that keep equally many key blocks.
+    """Query blocks of a head that keep equally many key blocks: neighbours, once sorted.
 
     Attributes:
         head: Counted over all samples.
-        queries: Ascending.
-        keeps_last: Whether the last key block is kept, which may be short.
+        start: The first of them in their head.
     """
 
     head: int
-    queries: list[int]
     n_kept: int
-    keeps_last: bool
+    start: int
+    n_queries: int
 
 
-def make_gathering_plan(layout: BlockLayout, shape: TableShape, chunk_keys: int) -> GatheringPlan:
-    """Query blocks that keep equally many key blocks share calls, in which none is padded.
+def make_gathering_plan(
+    layout: BlockLayout, shape: TableShape, chunk_keys: int
+) -> tuple[HeadPlan, ...]:
+    """The plans of all heads of the mask, those of one sample after those of the other.
+
+    To pad query blocks that keep less, so that more of them share a call, gained nothing: calls
+    with a mask take longer.
 
     Args:
         layout: The kept blocks.
         shape: Of the key table, with means or without.
         chunk_keys: Keys to gather for one call; more where one query block keeps more.
     """
-    groups, mask = _group(layout)
-    sizes = [len(group.queries) for group in groups]
-    n_pairs = [group.n_kept * size for group, size in zip(groups, sizes, strict=True)]
-    kept = torch.split(_rows_of_kept(mask, shape), n_pairs)
+    order, groups = _sort(layout)
+    chunks: list[list[Chunk]] = [[] for _ in range(layout.mask.shape[:2].numel())]
+    for group, rows, bias in _gathered(groups, order, layout, shape):
+        n_calls = ceil(rows.numel() * shape.row / chunk_keys)
+        size = ceil(group.n_queries / n_calls)
+        chunks[group.head].extend(_cut(group.start, rows, bias, size))
+    places = order.view(-1, layout.n_blocks) % layout.n_blocks
+    are_moved = (places[:, 1:] < places[:, :-1]).any(dim=1).tolist()
+    return tuple(
+        HeadPlan(tuple(own), own_order if is_moved else None)
+        for own, own_order, is_moved in zip(chunks, places, are_moved, strict=True)
+    )
+
+
+def _sort(layout: BlockLayout) -> tuple[Tensor, list[_Group]]:
+    """The query blocks of each head by how many key blocks they keep.
+
+    Returns:
+        Their order, over all heads, which stay together, and the groups in this order.
+    """
+    n_blocks = layout.n_blocks
+    counts = layout.mask.sum(dim=-1).flatten()
+    heads = torch.arange(len(counts), device=counts.device) // n_blocks
+    kinds, order = (heads * (n_blocks + 1) + counts).sort(stable=True)
+    values, sizes = (x.tolist() for x in torch.unique_consecutive(kinds, return_counts=True))
+    groups = []
+    for kind, size, stop in zip(values, sizes, accumulate(sizes), strict=True):
+        head, n_kept = divmod(kind, n_blocks + 1)
+        groups.append(_Group(head, n_kept, (stop - size) % n_blocks, size))
+    return order, groups
+
+
+def _gathered(
+    groups: list[_Group], order: Tensor, layout: BlockLayout, shape: TableShape
+) -> Iterator[tuple[_Group, Tensor, Tensor | None]]:
+    """Each group with its rows and bias, see `Chunk`."""
+    mask = layout.mask.flatten(0, 2)[order]
+    sizes = [group.n_queries for group in groups]
+    n_pairs = [group.n_queries * group.n_kept for group in groups]
     of_means = torch.arange(shape.first_mean_row, shape.n_rows, device=mask.device)
     bias_of_means = _bias_of_means(mask, layout, len(of_means) * shape.row)
-    biases = torch.split(bias_of_means, sizes)
-    heads: list[list[Chunk]] = [[] for _ in range(layout.mask.shape[:2].numel())]
-    for group, size, own, mean_bias in zip(groups, sizes, kept, biases, strict=True):
-        rows = torch.cat([own.view(size, -1), of_means.expand(size, -1)], dim=1)
-        bias = _bias(group, layout, mean_bias)
-        n_calls = ceil(size * rows.shape[1] * shape.row / chunk_keys)
-        heads[group.head].extend(_cut(group.queries, rows, bias, ceil(size / n_calls)))
-    return tuple(tuple(chunks) for chunks in heads)
-
-
-def _group(layout: BlockLayout) -> tuple[list[_Group], Tensor]:
-    """The groups, and the mask with the query blocks of all heads in the order of the groups."""
-    n_blocks = layout.n_blocks
-    mask = layout.mask.flatten(0, 2)
-    heads = torch.arange(len(mask), device=mask.device) // n_blocks
-    n_kinds = 2 * n_blocks + 2
-    kinds, order = (heads * n_kinds + 2 * mask.sum(dim=1) + mask[:, -1]).sort(stable=True)
-    values, sizes = torch.unique_consecutive(kinds, return_counts=True)
-    parts = torch.split(order % n_blocks, sizes.tolist())
-    groups = []
-    for value, part in zip(values.tolist(), parts, strict=True):
-        head, kind = divmod(value, n_kinds)
-        groups.append(_Group(head, part.tolist(), kind // 2, kind % 2 == 1))
-    return groups, mask[order]
+    for group, rows, keeps_last, bias in zip(
+        groups,
+        torch.split(_rows_of_kept(mask, shape), n_pairs),
+        torch.split(mask[:, -1:], sizes),
+        torch.split(bias_of_means, sizes),
+        strict=True,
+    ):
+        of_blocks = rows.view(group.n_queries, -1)
+        all_rows = torch.cat([of_blocks, of_means.expand(group.n_queries, -1)], dim=1)
+        yield group, all_rows, _bias(group.n_kept, keeps_last, layout, bias)
 
 
 def _rows_of_kept(mask: Tensor, shape: TableShape) -> Tensor:
@@ -107,26 +141,29 @@ def _bias_of_means(mask: Tensor, layout: BlockLayout, n_tokens: int) -> Tensor:
     return functional.pad(bias, (0, n_tokens - layout.n_blocks), value=-torch.inf)
 
 
-def _bias(group: _Group, layout: BlockLayout, of_means: Tensor) -> Tensor | None:
-    """For the tokens of the kept blocks, of which those that pad the last do not count."""
-    n_padding = layout.n_blocks * layout.block - layout.n_tokens if group.keeps_last else 0
-    if n_padding == 0 and of_means.shape[1] == 0:
+def _bias(n_kept: int, keeps_last: Tensor, layout: BlockLayout, of_means: Tensor) -> Tensor | None:
+    """Of the tokens of the kept blocks, among which padding does not count, and of the means.
+
+    Args:
+        n_kept: Blocks of each query block.
+        keeps_last: (query blocks, 1), whether the last block, which may be padded, is the last.
+        of_means: (query blocks, tokens).
+    """
+    n_padding = layout.n_blocks * layout.block - layout.n_tokens
+    n_queries, n_means = of_means.shape
+    if n_padding == 0 and n_means == 0:
         return None
-    of_kept = of_means.new_zeros(len(of_means), group.n_kept * layout.block)
-    of_kept[:, of_kept.shape[1] - n_padding :] = -torch.inf
-    return torch.cat([of_kept, of_means], dim=1)[:, None, None]
+    n_keys = n_kept * layout.block
+    bias = of_means.new_zeros(n_queries, n_keys + n_means)
+    bias[:, n_keys - n_padding : n_keys].masked_fill_(keeps_last, -torch.inf)
+    bias[:, n_keys:] = of_means
+    return bias[:, None, None]
 
 
-def _cut(queries: list[int], rows: Tensor, bias: Tensor | None, size: int) -> Iterator[Chunk]:
-    """In pieces of `size` query blocks."""
-    for start in range(0, len(queries), size):
-        piece = slice(start, start + size)
-        yield Chunk(_index(queries[piece]), rows[piece], None if bias is None else bias[piece])
-
-
-def _index(queries: list[int]) -> Tensor | slice:
-    """A slice where they are neighbours: it copies nothing."""
-    first, last = queries[0], queries[-1]
-    if last - first == len(queries) - 1:
-        return slice(first, last + 1)
-    return torch.tensor(queries)
+def _cut(start: int, rows: Tensor, bias: Tensor | None, size: int) -> Iterator[Chunk]:
+    """In pieces of `size` query blocks, of which the first is `start`."""
+    pieces = torch.split(rows, size)
+    biases = [None] * len(pieces) if bias is None else torch.split(bias, size)
+    for piece, its_bias in zip(pieces, biases, strict=True):
+        yield Chunk(slice(start, start + len(piece)), piece, its_bias)
+        start += len(piece)

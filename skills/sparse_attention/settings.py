@@ -31,6 +31,7 @@ class SparseSettings:
         dense_layers: First blocks of the denoiser with dense attention.
         dense_first: First steps with dense attention.
         dense_last: Last steps with dense attention.
+        path: What computes it; "auto" takes the best that runs here.
     """
 
     __pydantic_config__ = STRICT
@@ -45,3 +46,4 @@ class SparseSettings:
     dense_layers: Annotated[int, Field(ge=0)] = 0
     dense_first: Annotated[int, Field(ge=0)] = 0
     dense_last: Annotated[int, Field(ge=0)] = 0
+    path: Literal["auto", "triton", "gathered", "flex", "masked"] = "auto"

@@ -16,7 +16,7 @@ from sol.technique import SpaceContext
 _DENSITY = Float(0.08, 0.6, bolder="down")
 _PUBLISHED_DENSITY, _CORRECTED_DENSITY = 0.25, 0.1
 # What a GPU's kernel takes, and what a CPU's caches do.
-_BLOCKS_CUDA, _BLOCKS_CPU = (64, 128), (64, 48, 96)
+_BLOCKS_CUDA, _BLOCKS_CPU = (64, 128), (144, 72, 64, 48)
 _WIDEST_EDGE = 0.5
 """Share of the steps that may be dense at the beginning."""
 _PUBLISHED_EDGE = 0.2
@@ -50,6 +50,7 @@ def sparse_space(
         "dense_layers": Int(0, _MOST_DENSE_LAYERS, bolder="down"),
         "order": Choice(("tiles", "hilbert", "morton", "raster")),
         "block": Choice(blocks),
+        **_path_knob(context),
         **(own or {}),
     }
     corrected = {
@@ -57,16 +58,19 @@ def sparse_space(
         "correct_every": 3,
         "correct_order": 1,
         "remainder": "drop",
-        "dense_first": max(1, n_steps // 3),
+        "dense_first": max(1, n_steps // 4),
         "dense_layers": 0,
-        "order": "tiles",
+        # Nothing to put in order and back, and of all orders the smallest error of what is left.
+        "order": "raster",
         "block": blocks[0],
+        **{name: knob.options[0] for name, knob in _path_knob(context).items()},
         **first,
     }
     published = corrected | {
         "density": _PUBLISHED_DENSITY,
         "correct_every": 0,
         "correct_order": 0,
+        "order": "tiles",
         "dense_first": max(1, round(_PUBLISHED_EDGE * n_steps)),
         "dense_layers": 1,
     }
@@ -110,3 +114,9 @@ def _blocks(context: SpaceContext) -> tuple[int, ...]:
     attention = context.diagnosis.attention
     n_tokens = prod(attention.sizes) if attention is not None else 0
     return tuple(sorted(offered, key=lambda block: n_tokens % block != 0))
+
+
+def _path_knob(context: SpaceContext) -> dict[str, Choice]:
+    """On CUDA two kernels are worth a trial; on a CPU FlexAttention never won (README)."""
+    is_cuda = Capability.CUDA in context.roles.capabilities
+    return {"path": Choice(("triton", "flex"))} if is_cuda else {}

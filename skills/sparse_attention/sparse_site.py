@@ -120,8 +120,10 @@ class SparseSite:
         counts.sparse += 1
         counts.blocks += choice.n_blocks
         counts.blocks_left_out += choice.n_left_out
-        remainder = self.sparsity.settings.remainder
-        output = block_sparse_attention(*arranged, choice.layout, remainder=remainder)
+        settings = self.sparsity.settings
+        output = block_sparse_attention(
+            *arranged, choice.layout, remainder=settings.remainder, path=settings.path
+        )
         return sequence.restore(output)
 
     def _corrected(

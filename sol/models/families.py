@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -23,6 +23,8 @@ class Family:
         pipelines: Class names of diffusers pipelines that it describes.
         describe: Finds the roles; machine capabilities are added by `describe_roles`.
         call_arguments: The pipeline's keyword arguments for a workload.
+        from_image: Class names of those that are given an image besides. They are described like
+            the others, but no workload says how to call them.
         packages: Packages beyond Sol's own that diffusers needs to load it.
     """
 
@@ -30,12 +32,15 @@ class Family:
     pipelines: tuple[str, ...]
     describe: Callable[[Any], Roles]
     call_arguments: Callable[[Workload], Mapping[str, Any]]
+    from_image: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
 
 
-_LTX = Family("ltx", ("LTXPipeline",), ltx.describe, ltx.call_arguments)
+_LTX = Family(
+    "ltx", ("LTXPipeline",), ltx.describe, ltx.call_arguments, from_image=(ltx.FROM_IMAGE,)
+)
 # diffusers keeps some layers of Wan in float32, and can read such a model with accelerate only.
-_WAN = Family("wan", ("WanPipeline",), wan.describe, wan.call_arguments, ("accelerate",))
+_WAN = Family("wan", ("WanPipeline",), wan.describe, wan.call_arguments, packages=("accelerate",))
 _SANA_VIDEO = Family(
     "sana_video", ("SanaVideoPipeline",), sana_video.describe, sana_video.call_arguments
 )
@@ -57,17 +62,34 @@ def get_family(pipeline: Any) -> Family:
 def get_family_of_class(class_name: str) -> Family:
     """The family whose adapter describes pipelines of this class.
 
+    The `call_arguments` of one that is given an image are an error that says so.
+
     Raises:
         NotApplicableError: No adapter describes it.
     """
     for family in FAMILIES.values():
         if class_name in family.pipelines:
             return family
-    known = ", ".join(name for family in FAMILIES.values() for name in family.pipelines)
+        if class_name in family.from_image:
+            return replace(family, call_arguments=_refuse_calls(class_name, family.pipelines[0]))
+    known = ", ".join(
+        name for family in FAMILIES.values() for name in (*family.pipelines, *family.from_image)
+    )
     raise NotApplicableError(
         f"Sol has no adapter for {class_name}. It knows: {known}. "
         "A new family is one file in sol/models and one row in sol/models/families.py."
     )
+
+
+def _refuse_calls(from_image: str, from_text: str) -> Callable[[Workload], Mapping[str, Any]]:
+    def refuse(workload: Workload) -> Mapping[str, Any]:
+        raise NotApplicableError(
+            f"Sol makes videos from a prompt alone, but {from_image} needs an image as well. "
+            f"Name the {from_text} of the same weights instead, or put techniques on this one in "
+            "Python: sol.apply(pipeline, [{'technique': ...}])."
+        )
+
+    return refuse
 
 
 def describe_roles(pipeline: Any) -> Roles:

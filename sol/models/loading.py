@@ -92,7 +92,8 @@ def default_workload(name: str) -> Workload:
 
     Raises:
         UnknownNameError: See `check_model_name`.
-        NotApplicableError: The folder of a family that Sol does not know.
+        NotApplicableError: The folder of a family that Sol does not know, or of a pipeline that
+            a workload cannot call.
         ModelLoadError: A folder that holds no pipeline.
     """
     check_model_name(name)
@@ -100,7 +101,11 @@ def default_workload(name: str) -> Workload:
     if entry:
         return entry.workload
     folder = Path(name)
-    return FAMILY_WORKLOADS[_read_family(folder).name] if folder.is_dir() else LTX.workload
+    if not folder.is_dir():
+        return LTX.workload
+    family = _read_family(folder)
+    family.call_arguments(FAMILY_WORKLOADS[family.name])
+    return FAMILY_WORKLOADS[family.name]
 
 
 def _read_family(folder: Path) -> Family:

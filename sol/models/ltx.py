@@ -1,4 +1,8 @@
-"""LTX-Video: one denoiser, guidance in one batch, text through cross-attention."""
+"""LTX-Video: one denoiser, guidance in one batch, text through cross-attention.
+
+From an image it goes on with a video: the latents of the first frame are given, and each token
+has a timestep of its own, which is 0 where it is given.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +25,29 @@ from sol.models.block_parts import (
 )
 from sol.models.published import find_teacache
 from sol.models.token_grid import describe_token_grid, resize_told_call, told_grid
-from sol.roles import DenoiserRoles, Roles
+from sol.roles import Capability, DenoiserRoles, Roles
 from sol.target import Workload
+
+FROM_IMAGE = "LTXImageToVideoPipeline"
+
+_NOTHING_GIVEN = "an LTXPipeline makes the whole video: no token is given"
+
+_FULL_TIMESTEPS = (
+    "an LTXImageToVideoPipeline gives every token of the full grid a timestep of its own, "
+    "whatever the latents are"
+)
 
 
 def describe(pipeline: Any) -> Roles:
-    """Roles of an `LTXPipeline`."""
+    """Roles of an `LTXPipeline` or an `LTXImageToVideoPipeline`."""
     transformer = pipeline.transformer
     blocks = tuple(transformer.transformer_blocks)
+    is_from_image = type(pipeline).__name__ == FROM_IMAGE
+    absent = (
+        {Capability.COARSE_GRID: _FULL_TIMESTEPS}
+        if is_from_image
+        else {Capability.GIVEN_TOKENS: _NOTHING_GIVEN}
+    )
     return Roles(
         family="ltx",
         denoisers=(
@@ -57,11 +76,14 @@ def describe(pipeline: Any) -> Roles:
                 attention_sites=find_attention_sites(blocks, is_cross_masked=True),
                 token_grid=told_grid(transformer),
                 token_arguments=("hidden_states", "temb", "image_rotary_emb"),
-                resize_call=resize_told_call(transformer),
+                resize_call=None if is_from_image else resize_told_call(transformer),
+                given_tokens=_given_tokens(transformer) if is_from_image else None,
             ),
         ),
         guidance="batched",
-        capabilities=VIDEO_TRANSFORMER | TOKEN_TRANSFORMER,
+        capabilities=(VIDEO_TRANSFORMER | TOKEN_TRANSFORMER | {Capability.GIVEN_TOKENS})
+        - absent.keys(),
+        lacks=absent,
     )
 
 
@@ -85,3 +107,16 @@ def _modulated_input(
     read_hidden = argument_reader(block, "hidden_states")
     read_temb = argument_reader(block, "temb")
     return lambda args, kwargs: modulate(block, read_hidden(args, kwargs), read_temb(args, kwargs))
+
+
+def _given_tokens(
+    transformer: Any,
+) -> Callable[[tuple[Any, ...], Mapping[str, Any]], torch.Tensor]:
+    """The tokens at timestep 0 in a call in which others are not: at its end, all would be."""
+    read_timestep = argument_reader(transformer, "timestep")
+
+    def given(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
+        is_clean = read_timestep(args, kwargs) == 0
+        return is_clean & ~is_clean.all(1, keepdim=True)
+
+    return given

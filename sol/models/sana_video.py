@@ -42,6 +42,9 @@ def describe(pipeline: Any) -> Roles:
                 "SANA-Video's feed-forward mixes neighbouring tokens: single ones cannot be left "
                 "out, only whole grids made coarser"
             ),
+            Capability.GIVEN_TOKENS: (
+                "a SanaVideoPipeline makes the whole video: no token is given"
+            ),
         },
     )
 

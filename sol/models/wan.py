@@ -33,12 +33,16 @@ _FULL_TIMESTEPS = (
     "latents are"
 )
 
+_NOTHING_GIVEN = "a WanPipeline makes the whole video: no token is given"
+
 
 def describe(pipeline: Any) -> Roles:
     """Roles of a `WanPipeline`."""
     experts = ((name, getattr(pipeline, name, None)) for name in _EXPERTS)
     has_timestep_per_token = bool(pipeline.config.get("expand_timesteps", False))
-    absent = {Capability.COARSE_GRID: _FULL_TIMESTEPS} if has_timestep_per_token else {}
+    absent = {Capability.GIVEN_TOKENS: _NOTHING_GIVEN}
+    if has_timestep_per_token:
+        absent[Capability.COARSE_GRID] = _FULL_TIMESTEPS
     return Roles(
         family="wan",
         denoisers=tuple(

@@ -119,6 +119,31 @@ SETTINGS = {
         bold={"density": 0.4, "block": 16, "remainder": "drop", "refresh": 3, "rows": 8},
         inert=StackItem("spatial_temporal", {"density": 0.3, "block": 16, "dense_last": 8}),
     ),
+    "token_prune": Settings(
+        bold={"keep": 0.5, "warmup": 2, "refresh": 3},
+        inert=StackItem("token_prune", {"keep": 0.5, "warmup": 8}),
+    ),
+    "ras": Settings(
+        bold={"sample_ratio": 0.5, "warmup": 2, "refresh": 4},
+        inert=StackItem("ras", {"sample_ratio": 0.5, "warmup": 8}),
+    ),
+    "stale_tokens": Settings(
+        bold={"tau": 0.9, "patience": 1, "warmup": 2},
+        inert=StackItem("stale_tokens", {"tau": 1e-9}),
+    ),
+    "tome": Settings(
+        bold={"ratio": 0.5, "warmup": 2},
+        inert=StackItem("tome", {"ratio": 0.5, "warmup": 8}),
+    ),
+    # Only where a part of the video is given: see tests/skills/test_hilo.py.
+    "hilo": Settings(
+        bold={"percentile": 90.0, "stride": 4},
+        inert=StackItem("hilo", {"percentile": 90.0}, Schedule(steps="none")),
+    ),
+    "dvg": Settings(
+        bold={"until_step": 3, "time": 0.67, "then": [{"until_step": 5, "space": 0.75}]},
+        inert=StackItem("dvg", {"until_step": 0}),
+    ),
     "int8_dynamic": Settings(
         bold={"layers": "all", "full_first": 1, "full_last": 1},
         inert=StackItem("int8_dynamic", {"full_first": 9}),

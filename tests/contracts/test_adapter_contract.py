@@ -8,13 +8,24 @@ import pytest
 import torch
 from contracts.models import OTHER, PLAIN, WIDE, denoise
 from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
-from tiny_models import FAMILIES, build_tiny, build_tiny_experts, tiny_workload
+from examples import PROMPT
+from PIL import Image
+from tiny_models import (
+    FAMILIES,
+    build_tiny,
+    build_tiny_experts,
+    build_tiny_from_image,
+    tiny_workload,
+)
 
+from sol.errors import NotApplicableError
 from sol.models.catalog import CATALOG, FAMILY_WORKLOADS
 from sol.models.families import FAMILIES as ADAPTERS
-from sol.models.families import describe_roles
+from sol.models.families import describe_roles, get_family_of_class
+from sol.models.loading import default_workload, load_model
 from sol.roles import Capability
 from sol.runtime.clone import clone_pipeline
+from sol.runtime.render import render
 
 PIPELINES = (*FAMILIES, "wan_experts")
 
@@ -94,6 +105,7 @@ def test_capabilities_are_backed_by_parts(roles):
             Capability.TEXT_CROSS_ATTENTION: denoiser.cross_attention,
             Capability.REPEATED_BLOCKS: denoiser.blocks,
             Capability.LINEAR_FEED_FORWARD: any(denoiser.feed_forward),
+            Capability.GIVEN_TOKENS: denoiser.given_tokens,
         }
         for capability, part in parts.items():
             assert (capability in roles.capabilities) == bool(part)
@@ -230,6 +242,52 @@ def test_modulated_input_with_a_timestep_for_each_token():
     denoiser.self_attention[0].register_forward_pre_hook(lambda _m, args: seen.append(args[0]))
     denoise(pipeline, tiny_workload("wan"), PLAIN)
     assert are_equal(predicted, seen)
+
+
+def test_from_an_image_the_first_frame_is_given():
+    """In every call; and the modulated input has a row for each token."""
+    pipeline = build_tiny_from_image()
+    (denoiser,) = describe_roles(pipeline).denoisers
+    given, predicted, seen = [], [], []
+    for module, kept, role in (
+        (denoiser.module, given, denoiser.given_tokens),
+        (denoiser.blocks[0], predicted, denoiser.modulated_input),
+    ):
+        module.register_forward_pre_hook(
+            lambda _m, args, kwargs, kept=kept, role=role: kept.append(role(args, kwargs)),
+            with_kwargs=True,
+        )
+    denoiser.self_attention[0].register_forward_pre_hook(
+        lambda _m, _a, kwargs: seen.append(kwargs["hidden_states"]), with_kwargs=True
+    )
+    workload = tiny_workload("ltx")
+    call = {**get_family_of_class("LTXPipeline").call_arguments(workload), "prompt": PROMPT}
+    with torch.no_grad():
+        pipeline(image=Image.new("RGB", (32, 32)), output_type="latent", **call)
+    expected = (torch.arange(48) < 16).expand(2, -1)
+    assert len(given) == workload.steps
+    assert all(torch.equal(each, expected) for each in given)
+    assert are_equal(predicted, seen)
+
+
+def test_where_no_token_has_noise_none_is_given():
+    (denoiser,) = describe_roles(build_tiny_from_image()).denoisers
+    is_given = denoiser.given_tokens((), {"timestep": torch.zeros(2, 48)})
+    assert not is_given.any()
+
+
+def test_a_pipeline_from_an_image_is_described_but_no_workload_calls_it(tmp_path):
+    build_tiny_from_image().save_pretrained(tmp_path)
+    loaded = load_model(str(tmp_path), device="cpu")
+    roles = describe_roles(loaded.pipeline)
+    assert set(Capability) - roles.capabilities == set(roles.lacks)
+    assert loaded.model.family == "ltx"
+    for refuse in (
+        lambda: default_workload(str(tmp_path)),
+        lambda: render(loaded.pipeline, loaded.workload, PROMPT, 0),
+    ):
+        with pytest.raises(NotApplicableError, match="LTXImageToVideoPipeline needs an image"):
+            refuse()
 
 
 def test_text_parts_depend_on_the_text_alone(pipeline, roles, workload):

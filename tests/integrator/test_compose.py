@@ -11,7 +11,7 @@ from sol.schedule import Schedule
 from sol.search.frontier import frontier_of
 from sol.search.records import FrontierPoint, Proposal, Quality, Speed
 from sol.skills.registry import TECHNIQUES
-from sol.technique import StackItem
+from sol.technique import Seam, StackItem
 
 
 def point(technique: str, speedup: float, psnr: float, **config) -> FrontierPoint:
@@ -203,3 +203,36 @@ def test_stacks_whose_members_spend_the_same_redundancy_come_last():
     assert set(names(candidates[0])) == {"planned", "text_kv", "int8_dynamic"}
     assert any(overlaps)
     assert max(c.predicted_speedup for c in candidates) > candidates[0].predicted_speedup
+
+
+SPARSE = [name for name, t in TECHNIQUES.items() if t.skill == "sparse_attention"]
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_a_sparse_attention_owns_the_dispatch(name):
+    for other in ("attention_backend", *(s for s in SPARSE if s != name)):
+        assert "both decide the attention backend" in find_conflict_of(name, other)
+    for compiling in ("regional_compile", "full_compile"):
+        assert find_conflict_of(compiling, name) is None
+    assert "attention pattern" in find_conflict_of("cuda_graphs", name)
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_what_relies_on_the_layout_of_tokens_does_not_go_with_what_changes_it(name):
+    prune = replace(
+        TECHNIQUES["easycache"],
+        name="prune",
+        writes=frozenset({Seam.TOKEN_SET}),
+        reads=frozenset(),
+    )
+
+    def conflict(steps, other_steps):
+        return find_conflict(
+            [
+                (TECHNIQUES[name], StackItem(name, {}, Schedule(steps=steps))),
+                (prune, StackItem("prune", {}, Schedule(steps=other_steps))),
+            ]
+        )
+
+    assert conflict("all", "4-9") == f"prune changes the token set, on which {name} relies"
+    assert conflict("0-3", "4-9") is None

@@ -33,6 +33,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     # The operators are registered by importing them.
+    import sol.kernels.block_sparse_attention
     import sol.kernels.gate_residual
     import sol.kernels.gate_residual_norm
     import sol.kernels.gelu_tanh

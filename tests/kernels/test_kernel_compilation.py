@@ -86,3 +86,23 @@ def test_aligned_rows_move_sixteen_bytes_at_a_time(compiled):
         stores = [line for line in kernel.asm["ptx"].splitlines() if "st.global" in line]
         assert stores
         assert all("st.global.v4.b32" in store for store in stores)
+
+
+# What a program on a Hopper may have of it (CUDA's programming guide, compute capability 9.0).
+HOPPER_SHARED_BYTES = 227 * 1024
+
+
+@pytest.mark.parametrize("head_dim", [64, 128])
+@pytest.mark.parametrize("block", [64, 128])
+def test_block_sparse_attention_compiles_and_fits(compiled, block, head_dim):
+    n_tokens, n_blocks = 1_000, -(-1_000 // block)
+    x = half(2, n_tokens, 3, head_dim).transpose(1, 2)
+    blocks = torch.zeros(1, 3, n_blocks, n_blocks, dtype=torch.int32)
+    launch = import_module("sol.kernels.block_sparse_attention.triton_kernel").launch
+    for remainder in ("drop", "mean"):
+        launch(x, x, x, blocks, blocks[..., 0], block, remainder, head_dim**-0.5)
+    assert len(compiled) == len(("drop", "mean"))
+    for kernel in compiled:
+        assert kernel.asm["cubin"]
+        assert kernel.metadata.shared <= HOPPER_SHARED_BYTES
+        assert "wgmma" in kernel.asm["ptx"]

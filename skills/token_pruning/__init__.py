@@ -1,0 +1,1 @@
+"""Running the blocks on some of the tokens only."""

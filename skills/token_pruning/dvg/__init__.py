@@ -1,0 +1,1 @@
+"""A coarser grid in the first steps of a video (DVG)."""

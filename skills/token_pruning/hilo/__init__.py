@@ -1,0 +1,1 @@
+"""Given tokens without detail are merged (HiLo-Token)."""

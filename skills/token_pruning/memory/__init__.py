@@ -1,0 +1,1 @@
+"""What is remembered of tokens that are left out."""

@@ -1,0 +1,1 @@
+"""How the tokens of a call become fewer before its blocks, and all of them again behind them."""
