@@ -8,13 +8,15 @@ layout that is used again, as it is when blocks are chosen every few steps. The 
 dense attention, for queries and keys from smooth fields over the grid and for independent normal
 ones: made-up data, which say how paths and remainders compare, not what a model's video loses.
 
-On CUDA the sizes are those of real models in bfloat16, and dense attention is the fastest of
+On a CPU times are the processor's for one thread, which other processes do not lengthen by their
+turns. On CUDA the sizes are those of real models in bfloat16, and dense attention is the fastest of
 PyTorch's back-ends. Writes a JSON file and a Markdown table after every row.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -109,7 +111,7 @@ def main() -> None:
     """Measures and writes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="Without a suffix.")
-    parser.add_argument("--pairs", type=int, default=15, help="Timings of each side.")
+    parser.add_argument("--pairs", type=int, default=31, help="Timings of each side.")
     args = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
@@ -119,6 +121,9 @@ def main() -> None:
     for case in cases(device == "cuda"):
         # What was compiled for one case counts towards the recompilations of the next.
         torch.compiler.reset()
+        # Garbage is collected before each reading: passing over what is there to stay would take
+        # longer than a call does, and pull the two readings of a pair apart.
+        gc.freeze()
         bench = _prepare(case, device, args.pairs)
         for remainder in REMAINDERS:
             for path in _paths(bench, remainder):
@@ -201,7 +206,8 @@ def _time(
         n_pairs=n_pairs,
         warmup=2,
         synchronize=torch.cuda.synchronize if device == "cuda" else lambda: None,
-        clock=time.perf_counter,
+        # A call takes milliseconds, as does a turn that another process gets on the same core.
+        clock=time.perf_counter if device == "cuda" else time.process_time,
         device=device,
     )
 
@@ -216,7 +222,7 @@ def _write(out: Path, rows: Sequence[Row], device: str) -> None:
 
 
 def _head(hardware: str, torch_version: str, device: str) -> list[str]:
-    how = "bfloat16" if device == "cuda" else "float32, one thread"
+    how = "bfloat16" if device == "cuda" else "float32, processor time of one thread"
     columns = (
         "tokens | batch, heads, columns | block | density | remainder | path | speed-up | "
         "layout reused | ms | of which choosing | error, smooth | random"

@@ -76,12 +76,10 @@ def get_path(
         KernelArgumentError: There is no such path, or it cannot run.
     """
     if name == "auto":
-        obstacles = (
-            path.find_obstacle(device, dtype, head_dim, layout, remainder)
-            for path in PATHS.values()
-        )
         return next(
-            path for path, obstacle in zip(PATHS.values(), obstacles, strict=True) if not obstacle
+            path
+            for path in PATHS.values()
+            if path.find_obstacle(device, dtype, head_dim, layout, remainder) is None
         )
     if name not in PATHS:
         known = ", ".join(["auto", *PATHS])

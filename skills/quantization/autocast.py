@@ -15,12 +15,11 @@ import torch
 from pydantic import Field
 
 from sol.attach import undo_all, undo_on_error, wrap_forward
-from sol.clock import Clock
+from sol.clock import Clock, is_between_edges
 from sol.errors import NotApplicableError
 from sol.forward_arguments import map_tensors
 from sol.roles import Capability, Roles
 from sol.schedule import Schedule
-from sol.skills.quantization.settings import is_between_edges
 from sol.space import Choice, Space
 from sol.target import STRICT
 from sol.technique import Evidence, Installed, Phase, Seam, SpaceContext, Technique

@@ -119,21 +119,21 @@ SETTINGS = {
         bold={"density": 0.4, "block": 16, "remainder": "drop", "refresh": 3, "rows": 8},
         inert=StackItem("spatial_temporal", {"density": 0.3, "block": 16, "dense_last": 8}),
     ),
+    "stale_tokens": Settings(
+        bold={"tau": 9.0, "patience": 1, "warmup": 2, "refresh": 3},
+        inert=StackItem("stale_tokens", {"tau": 9.0, "warmup": 8}),
+    ),
     "token_prune": Settings(
         bold={"keep": 0.5, "warmup": 2, "refresh": 3},
-        inert=StackItem("token_prune", {"keep": 0.5, "warmup": 8}),
+        inert=StackItem("token_prune", {"keep": 0.5}, Schedule(steps="none")),
     ),
     "ras": Settings(
-        bold={"sample_ratio": 0.5, "warmup": 2, "refresh": 4},
-        inert=StackItem("ras", {"sample_ratio": 0.5, "warmup": 8}),
-    ),
-    "stale_tokens": Settings(
-        bold={"tau": 0.9, "patience": 1, "warmup": 2},
-        inert=StackItem("stale_tokens", {"tau": 1e-9}),
+        bold={"sample_ratio": 0.4, "warmup": 2, "tail": 0, "refresh": 6},
+        inert=StackItem("ras", {"warmup": 4, "tail": 4}),
     ),
     "tome": Settings(
-        bold={"ratio": 0.5, "warmup": 2},
-        inert=StackItem("tome", {"ratio": 0.5, "warmup": 8}),
+        bold={"ratio": 0.3, "warmup": 1},
+        inert=StackItem("tome", {"warmup": 4, "tail": 4}),
     ),
     # Only where a part of the video is given: see tests/skills/test_hilo.py.
     "hilo": Settings(

@@ -83,6 +83,7 @@ CUDA_GRAPHS = Technique(
         Seam.PROMPT_PROJECTION,
         Seam.ATTENTION_OUTPUT,
         Seam.ATTENTION_PATTERN,
+        Seam.LATENT_GRID,
     },
     writes=frozenset({Seam.COMPILE_REGION}),
     phase=Phase.COMPILE,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sol.roles import TokenGrid
 from sol.skills.token_pruning.merging.matching import Matching
-from sol.skills.token_pruning.reduction.token_rows import Rows, other_rows, take_rows
+from sol.skills.token_pruning.reduction.token_rows import Rows, for_batch, other_rows, take_rows
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,13 @@ class Merged:
     """The tokens in `rows`, with others merged into some of them.
 
     Attributes:
-        sources: (samples, n), the others.
-        places: (samples, tokens), among `rows`, of each token or of the one it is merged into.
+        sources: The others.
+        places: Among `rows`, of every token or of the one it is merged into.
     """
 
     rows: Rows
     sources: Rows
-    places: Tensor
+    places: Rows
 
     @property
     def n_kept(self) -> int:
@@ -32,12 +32,11 @@ class Merged:
     def reduce(self, hidden: Tensor) -> Tensor:
         """The mean of each kept token and what is merged into it."""
         kept, sources = take_rows(hidden, self.rows), take_rows(hidden, self.sources)
-        into = self.places.gather(1, self.sources).repeat(len(hidden) // len(self.places), 1)
-        counts = torch.ones_like(kept[..., 0]).scatter_add(
-            1, into, torch.ones_like(sources[..., 0])
+        into = self.places.gather(1, self.sources)[..., None]
+        counts = torch.ones_like(kept[:, :, :1]).scatter_add(
+            1, into.expand(len(kept), -1, -1), torch.ones_like(sources[:, :, :1])
         )
-        sums = kept.scatter_add(1, into[..., None].expand_as(sources), sources)
-        return sums / counts[..., None]
+        return kept.scatter_add(1, into.expand_as(sources), sources) / counts
 
     def select(self, table: Tensor) -> Tensor:
         """A merged token stands where its destination stands."""
@@ -48,7 +47,7 @@ class Merged:
         return hidden + take_rows(output - self.reduce(hidden), self.places)
 
 
-def merge_pairs(matching: Matching, grid: TokenGrid) -> Merged:
+def merge_pairs(matching: Matching, grid: TokenGrid, n_batch: int) -> Merged:
     """Merges the sources of the grid into their destinations; text stays as it is."""
     sources = (matching.sources + grid.n_before).sort(dim=1)
     destinations = (matching.destinations + grid.n_before).gather(1, sources.indices)
@@ -56,4 +55,4 @@ def merge_pairs(matching: Matching, grid: TokenGrid) -> Merged:
     places = torch.empty(len(rows), grid.n_tokens, dtype=rows.dtype, device=rows.device)
     places.scatter_(1, rows, torch.arange(rows.shape[1], device=rows.device).expand_as(rows))
     places.scatter_(1, sources.values, places.gather(1, destinations))
-    return Merged(rows, sources.values, places)
+    return Merged(*(for_batch(each, n_batch) for each in (rows, sources.values, places)))

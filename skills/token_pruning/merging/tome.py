@@ -89,7 +89,9 @@ class _Merging:
             return None
         if self.step != self.clock.step or self.matching is None:
             self.step, self.matching = self.clock.step, self._match(call, hidden)
-        return None if self.matching is None else merge_pairs(self.matching, call.grid)
+        if self.matching is None:
+            return None
+        return merge_pairs(self.matching, call.grid, len(hidden))
 
     def wants(self, call: DenoiserCall) -> bool:
         return False

@@ -23,7 +23,7 @@ from sol.skills.token_pruning.pruning.gathered import Gathered, with_text
 from sol.skills.token_pruning.pruning.settings import PruningSettings
 from sol.skills.token_pruning.reduction.install import install_reduction
 from sol.skills.token_pruning.reduction.reducer import DenoiserCall
-from sol.skills.token_pruning.reduction.token_rows import Rows
+from sol.skills.token_pruning.reduction.token_rows import Rows, for_batch
 from sol.skills.token_pruning.selection.selection import Selection
 from sol.technique import Installed
 
@@ -33,10 +33,15 @@ _Key = tuple[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class _Track:
-    """What is kept of the tokens of one guidance branch."""
+    """What is kept of the tokens of one guidance branch.
+
+    Attributes:
+        n_bytes: What it will take once there are two steps to extrapolate from.
+    """
 
     residuals: TokenMemory
     keys_values: KeysValues
+    n_bytes: int
 
     @property
     def nbytes(self) -> int:
@@ -80,7 +85,8 @@ class Pruning:
         if chosen is None or track is None:
             self._begin_full(call, hidden)
             return None
-        rows, position = with_text(chosen, call.grid), self.clock.position
+        rows = for_batch(with_text(chosen, call.grid), len(hidden))
+        position = self.clock.position
         if self.n_sites:
             self.attention.begin(track.keys_values, position, rows)
         has_residuals = self.settings.compensation != "zero"
@@ -97,8 +103,11 @@ class Pruning:
         choice = self._choice
         if choice is not None and choice.branch == call.branch:
             self.selection.observe(call, result, choice.rows)
-        if not self._is_before_reduced_step():
-            self._tracks.pop(_key(call), None)
+
+    def end_step(self) -> None:
+        """A step is over: what no later one can use is let go of."""
+        if max(self._reduced_steps(), default=-1) < self.clock.step:
+            self._tracks.clear()
 
     def leave(self) -> None:
         self.attention.leave()
@@ -112,14 +121,14 @@ class Pruning:
         step = self.clock.step
         if self._choice is None or self._choice.step != step:
             rows = None
-            if has_past and step in self.settings.reduced_steps(self.clock, self.schedule):
+            if has_past and step in self._reduced_steps():
                 rows = self.selection.choose(call, call.of_grid(hidden))
             self._choice = _Choice(step, call.branch, rows)
         return self._choice.rows
 
     def _begin_full(self, call: DenoiserCall, hidden: Tensor) -> None:
         """Makes sure that what is computed now is kept, if a later step may be reduced."""
-        if not self._is_before_reduced_step():
+        if max(self._reduced_steps(), default=-1) <= self.clock.step:
             return
         if _key(call) not in self._tracks and not self._open_track(call, hidden):
             self.n_refused += 1
@@ -129,18 +138,18 @@ class Pruning:
 
     def _open_track(self, call: DenoiserCall, hidden: Tensor) -> bool:
         settings = self.settings
-        need = settings.n_kept_tensors(self.n_sites) * hidden.nbytes
-        if self.bytes_held + need > settings.max_mb * MEGABYTE:
+        n_bytes = settings.n_kept_tensors(self.n_sites) * hidden.nbytes
+        if n_bytes + sum(t.n_bytes for t in self._tracks.values()) > settings.max_mb * MEGABYTE:
             return False
         self._tracks[_key(call)] = _Track(
             TokenMemory(settings.compensation == "linear"),
             KeysValues(settings.context == "extrapolated"),
+            n_bytes,
         )
         return True
 
-    def _is_before_reduced_step(self) -> bool:
-        reduced = self.settings.reduced_steps(self.clock, self.schedule)
-        return max(reduced, default=-1) > self.clock.step
+    def _reduced_steps(self) -> frozenset[int]:
+        return self.settings.reduced_steps(self.clock, self.schedule)
 
 
 def install_pruning(
@@ -166,7 +175,9 @@ def install_pruning(
         for number, site in enumerate(sites):
             undos.append(route_attention(site.module.processor, attention.at(number)))
         selection = make_selection(denoiser)
-        return Pruning(settings, schedule, clock, selection, attention, len(sites))
+        pruning = Pruning(settings, schedule, clock, selection, attention, len(sites))
+        undos.append(clock.on_step(pruning.end_step))
+        return pruning
 
     return install_reduction(roles, name, schedule, clock, make_reducer)
 

@@ -64,7 +64,7 @@ class RASConfig(PruningSettings):
 
 
 @dataclass
-class _Regions:
+class Regions:
     """Chooses by the spread of the last output.
 
     Attributes:
@@ -102,7 +102,7 @@ class _Regions:
 def install(roles: Roles, config: RASConfig, schedule: Schedule, clock: Clock) -> Installed:
     """Reduces the active blocks of every denoiser."""
     return install_pruning(
-        roles, "ras", config, schedule, clock, lambda d: _Regions(config, d.grid)
+        roles, "ras", config, schedule, clock, lambda d: Regions(config, d.grid)
     )
 
 

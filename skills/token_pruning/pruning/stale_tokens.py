@@ -59,7 +59,7 @@ class StaleTokensConfig(PruningSettings):
 
 
 @dataclass
-class _Stillness:
+class Stillness:
     """Which tokens are still.
 
     Attributes:
@@ -135,7 +135,7 @@ def install(
 ) -> Installed:
     """Reduces the active blocks of every denoiser."""
     return install_pruning(
-        roles, "stale_tokens", config, schedule, clock, lambda d: _Stillness(config, d.grid, clock)
+        roles, "stale_tokens", config, schedule, clock, lambda d: Stillness(config, d.grid, clock)
     )
 
 

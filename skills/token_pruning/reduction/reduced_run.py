@@ -24,10 +24,15 @@ from sol.stand_in import StandIn
 
 
 class TokenSlot(StandIn):
-    """Stands for an active block; the run that it is part of decides for which tokens it runs."""
+    """Stands for an active block.
+
+    Attributes:
+        run: Decides for which tokens the block runs.
+    """
 
     def __init__(self, block: nn.Module, index: int, run: ReducedRun) -> None:
         super().__init__(block)
+        self.run = run
 
         # On the instance, with the block's own signature: arguments are read by name.
         @functools.wraps(block.forward)

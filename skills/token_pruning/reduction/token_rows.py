@@ -6,20 +6,23 @@ import torch
 from torch import Tensor
 
 Rows = Tensor
-"""(samples, n): for each sample of the batch, which rows, in ascending order.
+"""Which rows: (1, n) where all of a batch has the same ones, or (batch, n)."""
 
-A batch may hold each sample several times, as guidance does: its first half, then its second, in
-the same order. All of a sample's places in the batch have the same rows.
-"""
+
+def for_batch(rows: Rows, n_batch: int) -> Rows:
+    """Rows of each sample, (samples, n), as rows of a batch that holds each sample several times.
+
+    As guidance does: all samples in its first half, then all of them again in the same order.
+    """
+    return rows if rows.shape[0] == 1 else rows.repeat(n_batch // rows.shape[0], 1)
 
 
 def take_rows(tensor: Tensor, rows: Rows) -> Tensor:
-    """(batch, n_tokens, ...) -> (batch, n, ...); one entry for the whole batch becomes several
-    where the samples' rows differ."""
+    """(batch, n_tokens, ...) -> (batch, n, ...); what one table says for all of a batch is said
+    for each of it where the rows differ."""
     if rows.shape[0] == 1:
         return tensor.index_select(1, rows[0])
-    n_batch = max(tensor.shape[0], rows.shape[0])
-    return tensor.expand(n_batch, *tensor.shape[1:])[_places(n_batch, rows)]
+    return tensor.expand(rows.shape[0], *tensor.shape[1:])[_places(rows)]
 
 
 def put_rows(tensor: Tensor, rows: Rows, values: Tensor) -> None:
@@ -27,7 +30,7 @@ def put_rows(tensor: Tensor, rows: Rows, values: Tensor) -> None:
     if rows.shape[0] == 1:
         tensor.index_copy_(1, rows[0], values)
     else:
-        tensor[_places(tensor.shape[0], rows)] = values
+        tensor[_places(rows)] = values
 
 
 def other_rows(rows: Rows, n_tokens: int) -> Rows:
@@ -37,7 +40,5 @@ def other_rows(rows: Rows, n_tokens: int) -> Rows:
     return is_other.nonzero()[:, 1].view(rows.shape[0], n_tokens - rows.shape[1])
 
 
-def _places(n_batch: int, rows: Rows) -> tuple[Tensor, Tensor]:
-    return torch.arange(n_batch, device=rows.device)[:, None], rows.repeat(
-        n_batch // rows.shape[0], 1
-    )
+def _places(rows: Rows) -> tuple[Tensor, Tensor]:
+    return torch.arange(rows.shape[0], device=rows.device)[:, None], rows
