@@ -39,7 +39,28 @@ def _stack(*items: tuple[str, dict[str, Any]]) -> Stack:
     return tuple(StackItem(technique, config) for technique, config in items)
 
 
-STACKS: tuple[Stack, ...] = ()
+_CORRECTED = {
+    "density": 0.11,
+    "block": 144,
+    "order": "raster",
+    "remainder": "drop",
+    "dense_first": 8,
+    "correct_every": 3,
+    "correct_order": 1,
+    "refresh": 24,
+}
+_PUBLISHED = {"density": 0.25, "block": 72, "dense_first": 5, "dense_layers": 1}
+_STALE = {"tau": 0.15, "refresh": 3}
+
+STACKS = (
+    _stack(("topk_blocks", _CORRECTED)),
+    _stack(("stale_tokens", _STALE)),
+    _stack(("topk_blocks", _PUBLISHED)),
+    _stack(("token_prune", {"keep": 0.3, "refresh": 3, "warmup": 8})),
+    _stack(("ras", {"sample_ratio": 0.5, "refresh": 2})),
+    _stack(("tome", {"ratio": 0.3, "warmup": 8})),
+    _stack(("dvg", {"until_step": 1, "space": 0.5})),
+)
 
 
 @dataclass(frozen=True)

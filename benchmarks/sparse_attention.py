@@ -9,8 +9,8 @@ dense attention, for queries and keys from smooth fields over the grid and for i
 ones: made-up data, which say how paths and remainders compare, not what a model's video loses.
 
 On a CPU times are the processor's for one thread, which other processes do not lengthen by their
-turns. On CUDA the sizes are those of real models in bfloat16, and dense attention is the fastest of
-PyTorch's back-ends. Writes a JSON file and a Markdown table after every row.
+turns. On CUDA the sizes are those of real models in bfloat16, and dense attention is the fastest
+of PyTorch's back-ends. Writes a JSON file and a Markdown table after every row.
 """
 
 from __future__ import annotations

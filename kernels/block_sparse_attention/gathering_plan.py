@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import groupby
 from math import ceil
 
 import torch
@@ -43,18 +43,21 @@ class HeadPlan:
 
 
 @dataclass(frozen=True)
-class _Group:
-    """Query blocks of a head that keep equally many key blocks: neighbours, once sorted.
+class _Sorted:
+    """The query blocks of a head by how many key blocks they keep.
 
     Attributes:
-        head: Counted over all samples.
-        start: The first of them in their head.
+        queries: In that order.
+        groups: (blocks kept, query blocks) of those that keep equally many.
     """
 
-    head: int
-    n_kept: int
-    start: int
-    n_queries: int
+    queries: list[int]
+    groups: list[tuple[int, int]]
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the order is not that of the sequence."""
+        return len(self.groups) > 1 and self.queries != sorted(self.queries)
 
 
 def make_gathering_plan(
@@ -70,57 +73,51 @@ def make_gathering_plan(
         shape: Of the key table, with means or without.
         chunk_keys: Keys to gather for one call; more where one query block keeps more.
     """
-    order, groups = _sort(layout)
-    chunks: list[list[Chunk]] = [[] for _ in range(layout.mask.shape[:2].numel())]
-    for group, rows, bias in _gathered(groups, order, layout, shape):
-        n_calls = ceil(rows.numel() * shape.row / chunk_keys)
-        size = ceil(group.n_queries / n_calls)
-        chunks[group.head].extend(_cut(group.start, rows, bias, size))
-    places = order.view(-1, layout.n_blocks) % layout.n_blocks
-    are_moved = (places[:, 1:] < places[:, :-1]).any(dim=1).tolist()
-    return tuple(
-        HeadPlan(tuple(own), own_order if is_moved else None)
-        for own, own_order, is_moved in zip(chunks, places, are_moved, strict=True)
-    )
+    # In lists: of an operator on so few numbers nearly all is the call.
+    heads = [_sort(counts) for counts in layout.mask.sum(dim=-1).flatten(0, 1).tolist()]
+    groups = _rows_and_biases(heads, layout, shape)
+    plans = []
+    for head in heads:
+        chunks: list[Chunk] = []
+        # Each head takes as many groups as it has, and leaves the others to the next.
+        for (_, size), (rows, bias) in zip(head.groups, groups, strict=False):
+            start = chunks[-1].queries.stop if chunks else 0
+            n_calls = ceil(rows.numel() * shape.row / chunk_keys)
+            chunks.extend(_cut(start, rows, bias, ceil(size / n_calls)))
+        order = torch.tensor(head.queries) if head.is_moved else None
+        plans.append(HeadPlan(tuple(chunks), order))
+    return tuple(plans)
 
 
-def _sort(layout: BlockLayout) -> tuple[Tensor, list[_Group]]:
-    """The query blocks of each head by how many key blocks they keep.
-
-    Returns:
-        Their order, over all heads, which stay together, and the groups in this order.
-    """
-    n_blocks = layout.n_blocks
-    counts = layout.mask.sum(dim=-1).flatten()
-    heads = torch.arange(len(counts), device=counts.device) // n_blocks
-    kinds, order = (heads * (n_blocks + 1) + counts).sort(stable=True)
-    values, sizes = (x.tolist() for x in torch.unique_consecutive(kinds, return_counts=True))
-    groups = []
-    for kind, size, stop in zip(values, sizes, accumulate(sizes), strict=True):
-        head, n_kept = divmod(kind, n_blocks + 1)
-        groups.append(_Group(head, n_kept, (stop - size) % n_blocks, size))
-    return order, groups
+def _sort(counts: list[int]) -> _Sorted:
+    queries = sorted(range(len(counts)), key=counts.__getitem__)
+    groups = groupby(counts[query] for query in queries)
+    return _Sorted(queries, [(n_kept, len(list(group))) for n_kept, group in groups])
 
 
-def _gathered(
-    groups: list[_Group], order: Tensor, layout: BlockLayout, shape: TableShape
-) -> Iterator[tuple[_Group, Tensor, Tensor | None]]:
-    """Each group with its rows and bias, see `Chunk`."""
-    mask = layout.mask.flatten(0, 2)[order]
-    sizes = [group.n_queries for group in groups]
-    n_pairs = [group.n_queries * group.n_kept for group in groups]
+def _rows_and_biases(
+    heads: list[_Sorted], layout: BlockLayout, shape: TableShape
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Those of `Chunk`, for each group of each head."""
+    mask = _in_order(layout.mask.flatten(0, 2), heads)
+    groups = [group for head in heads for group in head.groups]
+    kept = torch.split(_rows_of_kept(mask, shape), [n_kept * size for n_kept, size in groups])
+    masks = torch.split(mask, [size for _, size in groups])
     of_means = torch.arange(shape.first_mean_row, shape.n_rows, device=mask.device)
-    bias_of_means = _bias_of_means(mask, layout, len(of_means) * shape.row)
-    for group, rows, keeps_last, bias in zip(
-        groups,
-        torch.split(_rows_of_kept(mask, shape), n_pairs),
-        torch.split(mask[:, -1:], sizes),
-        torch.split(bias_of_means, sizes),
-        strict=True,
-    ):
-        of_blocks = rows.view(group.n_queries, -1)
-        all_rows = torch.cat([of_blocks, of_means.expand(group.n_queries, -1)], dim=1)
-        yield group, all_rows, _bias(group.n_kept, keeps_last, layout, bias)
+    for (n_kept, size), own_mask, own_rows in zip(groups, masks, kept, strict=True):
+        rows = own_rows.view(size, -1)
+        if len(of_means) > 0:
+            rows = torch.cat([rows, of_means.expand(size, -1)], dim=1)
+        yield rows, _bias(own_mask, n_kept, layout, len(of_means) * shape.row)
+
+
+def _in_order(mask: Tensor, heads: list[_Sorted]) -> Tensor:
+    """(query blocks of all heads, n_blocks), as they are sorted."""
+    if not any(head.is_moved for head in heads):
+        return mask
+    n_blocks = mask.shape[1]
+    order = [n * n_blocks + query for n, head in enumerate(heads) for query in head.queries]
+    return mask[torch.tensor(order)]
 
 
 def _rows_of_kept(mask: Tensor, shape: TableShape) -> Tensor:
@@ -130,33 +127,25 @@ def _rows_of_kept(mask: Tensor, shape: TableShape) -> Tensor:
     return blocks[:, None] * shape.rows_a_block + within
 
 
-def _bias_of_means(mask: Tensor, layout: BlockLayout, n_tokens: int) -> Tensor:
-    """(query blocks, n_tokens), a mean counting as often as its block has tokens.
+def _bias(mask: Tensor, n_kept: int, layout: BlockLayout, n_means: int) -> Tensor | None:
+    """What is added to the scores of kept blocks and then of `n_means` means.
 
-    Those of kept blocks, and what pads the means to `n_tokens`, do not count.
-    """
-    if n_tokens == 0:
-        return mask.new_empty(len(mask), 0, dtype=torch.float32)
-    bias = layout.lengths.log().masked_fill(mask, -torch.inf)
-    return functional.pad(bias, (0, n_tokens - layout.n_blocks), value=-torch.inf)
-
-
-def _bias(n_kept: int, keeps_last: Tensor, layout: BlockLayout, of_means: Tensor) -> Tensor | None:
-    """Of the tokens of the kept blocks, among which padding does not count, and of the means.
+    Nothing for a token, and for a mean as much as counts it once for each token of its block.
+    Minus infinity for what pads the last block, for the means of kept blocks and what pads them.
 
     Args:
-        n_kept: Blocks of each query block.
-        keeps_last: (query blocks, 1), whether the last block, which may be padded, is the last.
-        of_means: (query blocks, tokens).
+        mask: (query blocks, n_blocks), of which each row keeps `n_kept`.
     """
     n_padding = layout.n_blocks * layout.block - layout.n_tokens
-    n_queries, n_means = of_means.shape
     if n_padding == 0 and n_means == 0:
         return None
     n_keys = n_kept * layout.block
-    bias = of_means.new_zeros(n_queries, n_keys + n_means)
-    bias[:, n_keys - n_padding : n_keys].masked_fill_(keeps_last, -torch.inf)
-    bias[:, n_keys:] = of_means
+    bias = torch.zeros(len(mask), n_keys + n_means, device=mask.device)
+    bias[:, n_keys - n_padding : n_keys].masked_fill_(mask[:, -1:], -torch.inf)
+    if n_means > 0:
+        of_means = layout.lengths.log().masked_fill(mask, -torch.inf)
+        padding = (0, n_means - layout.n_blocks)
+        bias[:, n_keys:] = functional.pad(of_means, padding, value=-torch.inf)
     return bias[:, None, None]
 
 

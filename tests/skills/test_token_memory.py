@@ -124,6 +124,22 @@ def test_values_may_have_further_axes():
     )
 
 
+@pytest.mark.parametrize("is_linear", [True, False])
+def test_a_step_may_have_another_precision(is_linear):
+    """As where autocast keeps the first steps in full."""
+    memory = TokenMemory(is_linear)
+    memory.keep_all(on_line(1.0), 1.0)
+    memory.keep_all(on_line(0.9).bfloat16(), 0.9)
+    memory.keep_some(on_line(0.8, ONE_SET), 0.8, ONE_SET)
+    given = on_line(0.7, ONE_SET)
+    assert memory.complete(given.bfloat16(), 0.7, ONE_SET).dtype == torch.bfloat16
+    completed = memory.complete(given, 0.7, ONE_SET)
+    assert completed.dtype == torch.float32
+    expected = on_line(0.7) if is_linear else on_line(0.9)
+    put_rows(expected, ONE_SET, given)
+    torch.testing.assert_close(completed, expected, rtol=0.0, atol=0.1)
+
+
 @pytest.mark.parametrize(("is_linear", "n_held"), [(True, 2), (False, 1)])
 def test_what_is_held_is_counted(is_linear, n_held):
     memory = TokenMemory(is_linear)

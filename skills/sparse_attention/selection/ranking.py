@@ -24,12 +24,11 @@ def keep_best(scores: Tensor, n_keep: Tensor, forced: Tensor) -> Tensor:
     Returns:
         Bool, of the shape of `scores`.
     """
-    order = scores.masked_fill(forced, torch.inf).argsort(dim=-1, descending=True, stable=True)
-    kept = torch.arange(scores.shape[-1], device=scores.device) < _by_row(n_keep, scores)
-    return (
-        torch.zeros_like(scores, dtype=torch.bool).scatter_(-1, order, kept.expand_as(scores))
-        | forced
-    )
+    n_most = int(n_keep.max())
+    best = scores.masked_fill(forced, torch.inf).topk(n_most, dim=-1).indices
+    is_kept = torch.arange(n_most, device=scores.device) < _by_row(n_keep, scores)
+    kept = torch.zeros_like(scores, dtype=torch.bool)
+    return kept.scatter_(-1, best, is_kept.expand_as(best)) | forced
 
 
 def keep_above(scores: Tensor, n_deviations: float, forced: Tensor) -> Tensor:

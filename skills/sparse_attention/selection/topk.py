@@ -61,12 +61,13 @@ def pool_tokens(x: Tensor, unit: int) -> Tensor:
     Returns:
         (batch, heads, ceil(tokens / unit), head_dim), in float32 at least.
     """
-    n_tokens = x.shape[2]
     x = x if x.dtype == torch.float64 else x.float()
-    padded = torch.nn.functional.pad(x, (0, 0, 0, -n_tokens % unit))
-    batch, heads, _, head_dim = x.shape
-    sums = padded.reshape(batch, heads, -1, unit, head_dim).sum(3)
-    return sums / _block_lengths(n_tokens, unit).to(sums)[:, None]
+    batch, heads, n_tokens, head_dim = x.shape
+    n_whole = n_tokens // unit
+    whole = x[:, :, : n_whole * unit].reshape(batch, heads, n_whole, unit, head_dim).mean(3)
+    if n_whole * unit == n_tokens:
+        return whole
+    return torch.cat([whole, x[:, :, n_whole * unit :].mean(2, keepdim=True)], dim=2)
 
 
 def _block_lengths(n: int, block: int) -> Tensor:

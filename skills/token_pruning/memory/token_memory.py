@@ -73,13 +73,13 @@ class TokenMemory:
     def complete(self, values: Tensor, position: float, rows: Rows) -> Tensor:
         """All tokens: `values` of those in `rows`, computed now, and the others predicted.
 
-        What is returned is not to be written to.
+        What is returned is not to be written to. It has the precision of `values`.
         """
         last = self._get_last()
         if self._before is None:
             self.keep_some(values, position, rows)
-            return last.values
-        predicted = _on_line(self._before, last, position)
+            return last.values.to(values.dtype)
+        predicted = _on_line(self._before, last, position).to(values.dtype)
         self.keep_some(values, position, rows)
         put_rows(predicted, rows, values)
         return predicted
@@ -93,5 +93,5 @@ def _on_line(before: _Seen, last: _Seen, position: float) -> Tensor:
     """Where both were computed at one position there is no line: the last is returned."""
     span = last.position - before.position
     weight = torch.where(span == 0, 1.0, (position - before.position) / span)
-    shape = (*weight.shape, *(1 for _ in last.values.shape[2:]))
-    return torch.lerp(before.values, last.values, weight.view(shape).to(last.values.dtype))
+    shape, dtype = (*weight.shape, *(1 for _ in last.values.shape[2:])), last.values.dtype
+    return torch.lerp(before.values.to(dtype), last.values, weight.view(shape).to(dtype))

@@ -26,7 +26,11 @@ def take_rows(tensor: Tensor, rows: Rows) -> Tensor:
 
 
 def put_rows(tensor: Tensor, rows: Rows, values: Tensor) -> None:
-    """Writes `values` (batch, n, ...) into those rows of `tensor` (batch, n_tokens, ...)."""
+    """Writes `values` (batch, n, ...) into those rows of `tensor` (batch, n_tokens, ...).
+
+    In the precision of `tensor`: that of a step may be another than that of the step before.
+    """
+    values = values.to(tensor.dtype)
     if rows.shape[0] == 1:
         tensor.index_copy_(1, rows[0], values)
     else:
