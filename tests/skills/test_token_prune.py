@@ -16,7 +16,6 @@ from sol.models.families import describe_roles, get_family
 from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline
 from sol.skills.registry import get_technique
-from sol.skills.token_pruning.selection.by_hidden_states import HIDDEN_SCORES
 from sol.space import Float, Int, Space
 from sol.technique import SpaceContext, StackItem, parse_config
 
@@ -31,9 +30,7 @@ def latents_of(pipeline, workload, **config):
         return latents, applied.evidence()["token_prune"].counts
 
 
-@pytest.mark.parametrize(
-    "score", ["feature_norm", "l1", "variance", "velocity", "uniform", "random"]
-)
+@pytest.mark.parametrize("score", (*HIDDEN_SCORES, "velocity", "uniform", "random"))
 def test_every_score_leaves_out_the_same_number_and_other_tokens(pipeline, workload, score):
     latents, counts = latents_of(pipeline, workload, score=score)
     n_tokens = 320

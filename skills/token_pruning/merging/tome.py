@@ -84,8 +84,9 @@ class _Merging:
         return 0
 
     def choose(self, call: DenoiserCall, hidden: Tensor) -> Merged | None:
-        config = self.config
-        if not is_between_edges(self.clock, self.schedule, config.warmup, config.tail):
+        config, is_in_video = self.config, self.clock.n_steps > 0
+        is_between = is_between_edges(self.clock, self.schedule, config.warmup, config.tail)
+        if not (is_in_video and is_between):
             return None
         if self.step != self.clock.step or self.matching is None:
             self.step, self.matching = self.clock.step, self._match(call, hidden)
@@ -136,7 +137,10 @@ def install(roles: Roles, config: ToMeConfig, schedule: Schedule, clock: Clock) 
 
 
 def space(context: SpaceContext) -> Space:
-    """Ratios up to what a cell of four allows; ToMeSD's, published for 10 to 60 %, first."""
+    """Ratios up to what a cell of four allows; ToMeSD's, published for 10 to 60 %, first.
+
+    The last setting spares the last third, where on pocket-long merging cost most.
+    """
     n_steps = context.workload.steps
     return Space(
         knobs={
@@ -148,6 +152,7 @@ def space(context: SpaceContext) -> Space:
         first=(
             {"ratio": 0.1, "cell": "1x2x2", "warmup": 0, "tail": 0},
             {"ratio": 0.5, "cell": "1x2x2", "warmup": 0, "tail": 0},
+            {"ratio": 0.1, "cell": "1x2x2", "warmup": 0, "tail": n_steps // 3},
         ),
     )
 

@@ -49,8 +49,7 @@ class Gathered:
 
 def with_text(rows: Rows, grid: TokenGrid) -> Rows:
     """Rows of the grid as rows of all tokens, with those of all text."""
-    n_samples, device = rows.shape[0], rows.device
-    before = torch.arange(grid.n_before, device=device)
-    after = torch.arange(grid.n_tokens - grid.n_after, grid.n_tokens, device=device)
-    text = (part.expand(n_samples, -1) for part in (before, after))
-    return torch.cat([next(text), rows + grid.n_before, next(text)], dim=1)
+    before = torch.arange(grid.n_before, device=rows.device)
+    after = torch.arange(grid.n_tokens - grid.n_after, grid.n_tokens, device=rows.device)
+    before, after = (text.expand(len(rows), -1) for text in (before, after))
+    return torch.cat([before, rows + grid.n_before, after], dim=1)
