@@ -16,6 +16,7 @@ from sol.models.families import describe_roles, get_family
 from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline
 from sol.skills.registry import get_technique
+from sol.skills.token_pruning.selection.by_hidden_states import HIDDEN_SCORES
 from sol.space import Float, Int, Space
 from sol.technique import SpaceContext, StackItem, parse_config
 
@@ -73,6 +74,18 @@ def test_a_video_is_the_same_alone_and_in_a_batch(pipeline, workload):
     both = make((PROMPT, OTHER_PROMPT), (0, 1))
     alone = np.concatenate([make((PROMPT,), (0,)), make((OTHER_PROMPT,), (1,))])
     np.testing.assert_allclose(both, alone, atol=1e-3)
+
+
+def test_steps_may_differ_in_precision():
+    """What is remembered of steps in full precision serves those that are not."""
+    pipeline, workload = build_tiny("ltx"), tiny_workload("ltx")
+    autocast = StackItem("autocast", {"full_first": 2})
+    with install_stack(pipeline, (StackItem("token_prune", CONFIG), autocast)) as applied:
+        latents = denoise(pipeline, workload, PLAIN)
+        applied.require_engaged()
+    assert np.isfinite(latents).all()
+    in_full = latents_of(pipeline, workload)[0]
+    assert 0 < np.abs(latents - in_full).max() < 0.1
 
 
 @pytest.mark.parametrize("keep", [0.0, 1.5])

@@ -140,3 +140,12 @@ def test_no_more_is_merged_than_there_are_sources():
     counts = applied.evidence()["tome"].counts
     # Cells of 1x2x2.
     assert counts["tokens_left_out"] == 3 * counts["tokens_computed"]
+
+
+def test_outside_of_a_video_nothing_is_merged():
+    """As in a calibration, whose calls are of no step."""
+    roles = describe_roles(build_tiny("ltx"))
+    clock = begin_video(roles, n_steps=0)
+    installed = get_technique("tome").install(roles, ToMeConfig(), Schedule(), clock)
+    call_denoiser(roles, 2)
+    assert not installed.evidence().engaged
