@@ -70,9 +70,8 @@ def cases(is_cuda: bool) -> Iterator[Case]:
             yield Case(size, density, all_paths=density == _MAIN_DENSITY)
     small, large = _CPU_SIZES[1], _CPU_SIZES[-1]
     yield Case(small, 1 / 3)
-    for block in (72, 144):
-        yield Case(replace(small, block=block), _MAIN_DENSITY)
-        yield Case(replace(small, block=block), 1 / 3)
+    for block, density in ((72, 2 / 9), (72, 1 / 3), (144, 2 / 9), (144, 1 / 3)):
+        yield Case(replace(small, block=block), density)
     yield Case(replace(large, block=128), _MAIN_DENSITY)
     for size in (small, large, replace(large, block=128)):
         yield Case(replace(size, batch=2), _MAIN_DENSITY)

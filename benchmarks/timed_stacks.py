@@ -59,7 +59,13 @@ class Row:
 
 
 def time_stack(
-    pipeline: Any, workload: Workload, name: str, run: Run, stack: Stack, n_pairs: int
+    pipeline: Any,
+    workload: Workload,
+    name: str,
+    run: Run,
+    stack: Stack,
+    n_pairs: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Row:
     """The row of one stack; where it cannot run, the reason stands in it."""
     device = str(pipeline.device.type)
@@ -78,7 +84,7 @@ def time_stack(
             n_pairs=n_pairs,
             warmup=1,
             synchronize=lambda: _synchronize(device),
-            clock=time.perf_counter,
+            clock=clock,
             device=probe(device).name,
         )
         applied.require_engaged()

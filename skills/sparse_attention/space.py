@@ -16,7 +16,7 @@ from sol.technique import SpaceContext
 _DENSITY = Float(0.08, 0.6, bolder="down")
 _PUBLISHED_DENSITY, _CORRECTED_DENSITY = 0.25, 0.1
 # What a GPU's kernel takes, and what a CPU's caches do.
-_BLOCKS_CUDA, _BLOCKS_CPU = (64, 128), (144, 72, 64, 48)
+_BLOCKS_CUDA, _BLOCKS_CPU = (64, 128), (144, 128, 72, 64, 48)
 _WIDEST_EDGE = 0.5
 """Share of the steps that may be dense at the beginning."""
 _PUBLISHED_EDGE = 0.2
