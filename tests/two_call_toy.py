@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sol.clock import Clock
-from sol.roles import CrossAttention, DenoiserRoles, Roles
+from sol.roles import CrossAttention, DenoiserRoles, Roles, TokenGrid
 
 GRID = (1, 4, 2, 6, 5)
 N_STEPS = 8
@@ -84,6 +84,7 @@ def toy_roles(denoiser: ToyDenoiser) -> Roles:
                 prompt_projection=(denoiser.project, denoiser.norm),
                 rotary=None,
                 modulation=(denoiser.embed,),
+                token_grid=lambda args, kwargs: TokenGrid(*GRID[2:]),
             ),
         ),
         guidance="two_call",
