@@ -70,7 +70,7 @@ def cases(is_cuda: bool) -> Iterator[Case]:
             yield Case(size, density, all_paths=density == _MAIN_DENSITY)
     small, large = _CPU_SIZES[1], _CPU_SIZES[-1]
     yield Case(small, 1 / 3)
-    for block, density in ((72, 2 / 9), (72, 1 / 3), (144, 2 / 9), (144, 1 / 3)):
+    for block, density in ((72, _MAIN_DENSITY), (72, 1 / 3), (144, 1 / 3)):
         yield Case(replace(small, block=block), density)
     yield Case(replace(large, block=128), _MAIN_DENSITY)
     for size in (small, large, replace(large, block=128)):

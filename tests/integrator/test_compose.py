@@ -217,6 +217,36 @@ def test_a_sparse_attention_owns_the_dispatch(name):
     assert "attention pattern" in find_conflict_of("cuda_graphs", name)
 
 
+KEEPING_TOKENS = (
+    "pab",
+    "cache_dit",
+    "diffusers_first_block",
+    "diffusers_mag",
+    "diffusers_taylorseer",
+    "teacache",
+    "magcache",
+    "first_block",
+    "shared_prefix",
+)
+
+
+@pytest.mark.parametrize("name", KEEPING_TOKENS)
+def test_what_keeps_outputs_inside_of_calls_does_not_go_with_fewer_tokens(name):
+    """What was kept for other tokens does not fit, or fits and is wrong."""
+    for pruning in ("token_prune", "tome"):
+        assert f"{pruning} changes the token set" in find_conflict_of(name, pruning) or (
+            f"{pruning} decides about the token set" in find_conflict_of(name, pruning)
+        )
+    assert find_conflict_of(name, "dvg") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["step_mask", "easycache", "planned", "regional_compile", "text_kv"]
+)
+def test_what_stands_around_calls_goes_with_fewer_tokens(name):
+    assert find_conflict_of(name, "stale_tokens") is None
+
+
 @pytest.mark.parametrize("name", SPARSE)
 def test_what_relies_on_the_layout_of_tokens_does_not_go_with_what_changes_it(name):
     prune = replace(

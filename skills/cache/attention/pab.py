@@ -242,6 +242,7 @@ PAB = Technique(
     summary="reuse attention outputs for a few steps (Pyramid Attention Broadcast)",
     exactness="lossy",
     requires=frozenset({Capability.SELF_ATTENTION}),
+    reads=frozenset({Seam.TOKEN_SET}),
     writes=frozenset({Seam.ATTENTION_OUTPUT}),
     phase=Phase.MODULES,
     config=PABConfig,

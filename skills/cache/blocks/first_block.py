@@ -130,6 +130,7 @@ FIRST_BLOCK = Technique(
     summary="skip the later blocks while what the first ones add hardly changes",
     exactness="lossy",
     requires=frozenset({Capability.BLOCK_RESIDUAL}),
+    reads=frozenset({Seam.TOKEN_SET}),
     writes=frozenset({Seam.STEP_OUTPUT, Seam.BLOCK_RESIDUAL}),
     phase=Phase.BLOCKS,
     config=FirstBlockConfig,

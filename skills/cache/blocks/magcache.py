@@ -141,6 +141,7 @@ MAGCACHE = Technique(
     summary="skip the blocks while the magnitude of their residual hardly changes",
     exactness="lossy",
     requires=frozenset({Capability.BLOCK_RESIDUAL}),
+    reads=frozenset({Seam.TOKEN_SET}),
     writes=frozenset({Seam.STEP_OUTPUT, Seam.BLOCK_RESIDUAL}),
     phase=Phase.BLOCKS,
     config=MagCacheConfig,

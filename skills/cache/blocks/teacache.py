@@ -187,6 +187,7 @@ TEACACHE = Technique(
     summary="skip the blocks while their modulated input has hardly moved",
     exactness="lossy",
     requires=frozenset({Capability.BLOCK_RESIDUAL, Capability.MODULATED_INPUT}),
+    reads=frozenset({Seam.TOKEN_SET}),
     writes=frozenset({Seam.STEP_OUTPUT, Seam.BLOCK_RESIDUAL}),
     phase=Phase.BLOCKS,
     config=TeaCacheConfig,

@@ -269,7 +269,7 @@ CACHE_DIT = Technique(
     exactness="lossy",
     requires=frozenset({Capability.CACHE_DIT}),
     # Its state has the shape of whole batches.
-    reads=frozenset({Seam.GUIDANCE_BRANCH}),
+    reads=frozenset({Seam.GUIDANCE_BRANCH, Seam.TOKEN_SET}),
     writes=frozenset({Seam.STEP_OUTPUT, Seam.BLOCK_RESIDUAL}),
     phase=Phase.BLOCKS,
     config=CacheDitConfig,

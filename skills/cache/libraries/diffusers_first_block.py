@@ -88,7 +88,7 @@ DIFFUSERS_FIRST_BLOCK = Technique(
     exactness="lossy",
     requires=frozenset({Capability.DIFFUSERS_CACHE}),
     # Its state has the shape of whole batches.
-    reads=frozenset({Seam.GUIDANCE_BRANCH}),
+    reads=frozenset({Seam.GUIDANCE_BRANCH, Seam.TOKEN_SET}),
     # It decides what is left of a step, and its hooks stand inside each block's compiled code.
     writes=frozenset({Seam.STEP_OUTPUT, Seam.BLOCK_RESIDUAL, Seam.COMPILE_REGION}),
     phase=Phase.BLOCKS,

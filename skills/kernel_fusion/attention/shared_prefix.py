@@ -182,6 +182,7 @@ SHARED_PREFIX = Technique(
     summary="compute the first self-attention once for both guidance branches",
     exactness="numerical",
     requires=frozenset({Capability.GUIDANCE_BRANCHES, Capability.SELF_ATTENTION}),
+    reads=frozenset({Seam.TOKEN_SET}),
     writes=frozenset({Seam.ATTENTION_OUTPUT}),
     phase=Phase.MODULES,
     config=SharedPrefixConfig,

@@ -47,8 +47,9 @@ class BlockSequence:
 
     def arrange(self, x: Tensor) -> Tensor:
         """(batch, tokens, heads, head_dim) -> (batch, heads, tokens in order, head_dim)."""
-        swapped = x.transpose(1, 2)
-        return swapped if self.tokens is None else swapped.index_select(2, self.tokens)
+        # Rows of all heads at once: several times faster than head by head.
+        ordered = x if self.tokens is None else x.index_select(1, self.tokens)
+        return ordered.transpose(1, 2)
 
     def restore(self, x: Tensor) -> Tensor:
         """The inverse of `arrange`."""
