@@ -8,6 +8,7 @@ from contracts.models import PLAIN, denoise
 from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
 from tiny_models import build_tiny, build_tiny_experts, tiny_workload
 
+from sol import attention_routing
 from sol.attention_routing import route_attention
 from sol.errors import ConflictError
 from sol.models.families import describe_roles
@@ -70,8 +71,13 @@ def test_each_call_reaches_its_own_route(build):
     assert {(shape, is_self) for _, shape, is_self in calls} == {((2, 16), True)}
 
 
-def test_the_registry_is_as_before_when_the_last_route_is_undone(pipeline):
+def test_the_registry_is_as_before_when_the_last_route_is_undone(pipeline, monkeypatch):
     tables = ("_backends", "_constraints", "_supported_arg_names")
+    # As if no other test had left a route in place.
+    monkeypatch.setattr(attention_routing, "_ROUTES", {})
+    for table in tables:
+        entries = getattr(_AttentionBackendRegistry, table)
+        monkeypatch.delitem(entries, attention_routing._ROUTED, raising=False)
     before = [dict(getattr(_AttentionBackendRegistry, table)) for table in tables]
     fingerprint = fingerprint_pipeline(pipeline)
     undos = [route_attention(s.module.processor, as_before) for s in sites(pipeline)]
