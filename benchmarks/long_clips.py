@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timed_stacks import Row, label_of, time_stack
+from timed_stacks import Row, label_of, make_stack, time_stack
 
 from sol.measure.fidelity import psnr
 from sol.measure.hardware import probe, versions
@@ -32,14 +32,10 @@ from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline
 from sol.runtime.render import render
 from sol.target import Workload
-from sol.technique import Stack, StackItem
+from sol.technique import Stack
 
 _MODEL = "pocket-long"
 _SEED = 10_000
-
-
-def _stack(*items: tuple[str, dict[str, Any]]) -> Stack:
-    return tuple(StackItem(technique, config) for technique, config in items)
 
 
 _CORRECTED = {
@@ -56,13 +52,13 @@ _PUBLISHED = {"density": 0.25, "block": 72, "dense_first": 5, "dense_layers": 1}
 _STALE = {"tau": 0.15, "refresh": 3}
 
 STACKS = (
-    _stack(("topk_blocks", _CORRECTED)),
-    _stack(("stale_tokens", _STALE)),
-    _stack(("topk_blocks", _PUBLISHED)),
-    _stack(("token_prune", {"keep": 0.3, "refresh": 3, "warmup": 8})),
-    _stack(("ras", {"sample_ratio": 0.5, "refresh": 2})),
-    _stack(("tome", {"ratio": 0.3, "warmup": 8})),
-    _stack(("dvg", {"until_step": 1, "space": 0.5})),
+    make_stack(("topk_blocks", _CORRECTED)),
+    make_stack(("stale_tokens", _STALE)),
+    make_stack(("topk_blocks", _PUBLISHED)),
+    make_stack(("token_prune", {"keep": 0.3, "refresh": 3, "warmup": 8})),
+    make_stack(("ras", {"sample_ratio": 0.5, "refresh": 2})),
+    make_stack(("tome", {"ratio": 0.3, "warmup": 8})),
+    make_stack(("dvg", {"until_step": 1, "space": 0.5})),
 )
 
 

@@ -23,22 +23,27 @@ from typing import Any
 
 import torch
 from large_models import LARGE_MODELS
-from timed_stacks import Row, Run, label_of, markdown_row, read_rows, time_stack, write_rows
+from timed_stacks import (
+    Row,
+    Run,
+    label_of,
+    make_stack,
+    markdown_row,
+    read_rows,
+    time_stack,
+    write_rows,
+)
 
 from sol.models.loading import load_model
 from sol.models.prompts import calibration_prompts
 from sol.runtime.render import denoise, render
 from sol.skills.registry import get_technique
 from sol.target import Workload
-from sol.technique import Stack, StackItem
+from sol.technique import Stack
 
 _TITLE = "Quantization and kernel fusion"
 _SEED = 10_000
 _N_LOSSY_JUDGED = 2
-
-
-def _stack(*items: tuple[str, dict[str, Any]]) -> Stack:
-    return tuple(StackItem(technique, config) for technique, config in items)
 
 
 _REGIONAL = ("regional_compile", {})
@@ -49,34 +54,34 @@ _ROWS = ("int8_rows", {"full_first": 2, "full_last": 1})
 _HALF = ("step_mask", {"skip": "9,11,13,15,17,19,21"})
 
 CPU_STACKS = (
-    _stack(_REGIONAL),
-    _stack(_FULL),
-    _stack(_PACKED),
-    _stack(_PREFIX),
-    _stack(("fused_qkv", {})),
-    _stack(_REGIONAL, _PACKED),
-    _stack(_FULL, _PACKED, _PREFIX),
-    _stack(("int8_dynamic", {})),
-    _stack(("int8_torchao", {})),
-    _stack(("bf16_linear", {})),
-    _stack(_REGIONAL, ("int8_rows", {})),
-    _stack(_REGIONAL, ("bf16_linear", {})),
-    _stack(_FULL, _PACKED, _PREFIX, _ROWS),
-    _stack(_FULL, _PREFIX, ("bf16_linear", {})),
-    _stack(_FULL, _PREFIX, ("bf16_linear", {}), _HALF),
+    make_stack(_REGIONAL),
+    make_stack(_FULL),
+    make_stack(_PACKED),
+    make_stack(_PREFIX),
+    make_stack(("fused_qkv", {})),
+    make_stack(_REGIONAL, _PACKED),
+    make_stack(_FULL, _PACKED, _PREFIX),
+    make_stack(("int8_dynamic", {})),
+    make_stack(("int8_torchao", {})),
+    make_stack(("bf16_linear", {})),
+    make_stack(_REGIONAL, ("int8_rows", {})),
+    make_stack(_REGIONAL, ("bf16_linear", {})),
+    make_stack(_FULL, _PACKED, _PREFIX, _ROWS),
+    make_stack(_FULL, _PREFIX, ("bf16_linear", {})),
+    make_stack(_FULL, _PREFIX, ("bf16_linear", {}), _HALF),
 )
 
 CUDA_STACKS = (
-    _stack(_REGIONAL),
-    _stack(_FULL),
-    _stack(("regional_compile", {"kernels": "triton"})),
-    _stack(_PREFIX),
-    _stack(("fused_qkv", {})),
-    _stack(("attention_backend", {"backend": "_native_cudnn"})),
-    _stack(_REGIONAL, ("fp8", {"granularity": "row"})),
-    _stack(_REGIONAL, ("fp8", {"granularity": "tensor"})),
-    _stack(_REGIONAL, ("int8_torchao", {})),
-    _stack(_REGIONAL, ("weight_only", {"format": "int8"})),
+    make_stack(_REGIONAL),
+    make_stack(_FULL),
+    make_stack(("regional_compile", {"kernels": "triton"})),
+    make_stack(_PREFIX),
+    make_stack(("fused_qkv", {})),
+    make_stack(("attention_backend", {"backend": "_native_cudnn"})),
+    make_stack(_REGIONAL, ("fp8", {"granularity": "row"})),
+    make_stack(_REGIONAL, ("fp8", {"granularity": "tensor"})),
+    make_stack(_REGIONAL, ("int8_torchao", {})),
+    make_stack(_REGIONAL, ("weight_only", {"format": "int8"})),
 )
 
 

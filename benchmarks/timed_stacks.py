@@ -17,7 +17,7 @@ from sol.measure.timing import time_pairs
 from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline
 from sol.target import Workload
-from sol.technique import Stack
+from sol.technique import Stack, StackItem
 
 Run = Callable[[Any, Workload], object]
 """(pipeline, workload) -> one run of what is timed."""
@@ -107,6 +107,11 @@ def time_stack(
 def _synchronize(device: str) -> None:
     if device == "cuda":
         torch.cuda.synchronize()
+
+
+def make_stack(*items: tuple[str, dict[str, Any]]) -> Stack:
+    """A stack of (technique, config)."""
+    return tuple(StackItem(technique, config) for technique, config in items)
 
 
 def label_of(stack: Stack) -> str:

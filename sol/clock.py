@@ -44,6 +44,11 @@ class Clock:
         """Where the video stands on its trajectory: its noise level, or else its step."""
         return float(self.step) if self.sigma is None else self.sigma
 
+    @property
+    def has_both_branches(self) -> bool:
+        """Whether the call has both guidance branches in its batch, the conditional one last."""
+        return self.is_guided and self.branch == "both"
+
     def sigma_at(self, step: int) -> float | None:
         """Noise level of a step of this video."""
         return self.sigmas[step] if step < len(self.sigmas) else None

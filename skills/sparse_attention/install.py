@@ -58,10 +58,11 @@ def install_sparse(
         for denoiser in roles.denoisers:
             call = _PresentCall(denoiser)
             sparsity = Sparsity(settings, pattern, schedule, clock, counts, call.read)
-            sites += _attach(denoiser, sparsity, undos)
-            undos.append(wrap_forward(denoiser.module, f"sol.{technique}", call.around))
+            attached = _attach(denoiser, sparsity, undos)
+            if attached:
+                undos.append(wrap_forward(denoiser.module, f"sol.{technique}", call.around))
+            sites += attached
     if not sites:
-        undo_all(undos)
         raise NoEffectError(
             f"{technique} found no attention in blocks {schedule.layers!r} beyond the first "
             f"{settings.dense_layers}: lower dense_layers, or schedule other blocks."

@@ -26,9 +26,7 @@ _LONGEST_REFRESH = 12
 _MOST_DENSE_LAYERS = 2
 
 
-def sparse_space(
-    context: SpaceContext, own: Mapping[str, Knob] | None = None, **first: Any
-) -> Space:
+def sparse_space(context: SpaceContext, own: Mapping[str, Knob], **first: Any) -> Space:
     """The knobs of `SparseSettings` and those of a technique.
 
     First settings: few blocks with corrections, which came closest to the dense video for what
@@ -51,7 +49,7 @@ def sparse_space(
         "order": Choice(("tiles", "hilbert", "morton", "raster")),
         "block": Choice(blocks),
         **_path_knob(context),
-        **(own or {}),
+        **own,
     }
     corrected = {
         "density": _CORRECTED_DENSITY,

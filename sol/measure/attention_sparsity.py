@@ -116,8 +116,7 @@ class AttentionWatch:
 
     def _conditional(self, x: Tensor) -> Tensor:
         """The second half of a batch in which the guidance branches are together."""
-        has_both = self.clock.is_guided and self.clock.branch == "both"
-        return x[x.shape[0] // 2 :] if has_both else x
+        return x[x.shape[0] // 2 :] if self.clock.has_both_branches else x
 
     def _mean(self, recorded: Mapping[_Moment, Tensor]) -> HeadTable:
         layers = sorted({moment.layer for moment in recorded})

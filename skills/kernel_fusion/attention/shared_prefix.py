@@ -78,7 +78,7 @@ class _Batched(_Prefix):
     def around(
         self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        is_both = self.clock.is_guided and self.clock.branch == "both"
+        is_both = self.clock.has_both_branches
         self.site.watch = is_both and self.is_same is None
         self.site.halve = is_both and self.is_same is True
         result, seen = self.run(lambda: forward(*args, **kwargs))

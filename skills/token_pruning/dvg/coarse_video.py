@@ -92,8 +92,7 @@ class CoarseVideo:
         is_first = self.clock.step < self.config.until_step
         if self.config.content is None or not is_first or self.clock.branch == "uncond":
             return
-        is_both = self.clock.is_guided and self.clock.branch == "both"
-        self.prediction = x0.chunk(2)[1] if is_both else x0
+        self.prediction = x0.chunk(2)[1] if self.clock.has_both_branches else x0
 
     def _choose(self) -> None:
         choice, x0, full = self.config.content, self.prediction, self.full

@@ -148,13 +148,12 @@ class ReducedRun:
         return output
 
     def _describe(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> DenoiserCall:
-        latents, branch = self._read_latents(args, kwargs), self._clock.branch
-        has_both = self._clock.is_guided and branch == "both"
+        latents, clock = self._read_latents(args, kwargs), self._clock
         return DenoiserCall(
-            branch=branch,
+            branch=clock.branch,
             latents=latents,
             grid=self._denoiser.token_grid(args, kwargs),
-            n_samples=latents.shape[0] // 2 if has_both else latents.shape[0],
+            n_samples=latents.shape[0] // 2 if clock.has_both_branches else latents.shape[0],
             args=args,
             kwargs=kwargs,
         )
