@@ -23,9 +23,8 @@ from sol.commands.executor import ExecutorChoice, open_executor
 from sol.models.catalog import default_gate
 from sol.models.strata import STRATA
 from sol.search.altered import Altered
-from sol.search.crew import Crew, Job
+from sol.search.crew import TRIAL_LIMIT_S, Crew, Job
 from sol.search.executors.base import Done
-from sol.search.orchestrator import TRIAL_LIMIT_S
 from sol.search.worker import Pair, WorkerPlan
 from sol.stages.evidence import GateSetting
 from sol.stages.gate import Gate, GateResult

@@ -26,9 +26,8 @@ from sol.models.catalog import default_gate
 from sol.models.prompts import calibration_prompts
 from sol.recipe import load_recipe
 from sol.schedule import parse_range
-from sol.search.crew import Crew, Job
+from sol.search.crew import TRIAL_LIMIT_S, Crew, Job
 from sol.search.executors.inline import InlineExecutor
-from sol.search.orchestrator import TRIAL_LIMIT_S
 from sol.search.records import Speed, WorkerInfo
 from sol.search.worker import Pair, WorkerPlan
 from sol.stages.evidence import GateSetting

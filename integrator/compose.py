@@ -1,122 +1,139 @@
-"""Composes stacks from the frontiers: all admissible combinations, the most promising first.
-
-The prediction is the textbook one: speed-ups multiply, squared errors add. Interactions make it
-wrong in both directions, which is why the best few are measured and the winner is chosen from
-measurements.
-"""
+"""Composes stacks: the combinations of settings that the rules allow, the most promising first."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from sol.integrator.constraints import find_conflict
-from sol.search.records import FrontierPoint
-from sol.technique import Stack, StackItem, Technique
+from sol.integrator.effects import Effect
+from sol.integrator.interactions import Setting
+from sol.integrator.prediction import Prediction, StackModel
+from sol.search.records import QualityFloor
+from sol.technique import Stack, Technique
+
+_BEAM = 150
+"""Stacks on which the next technique is built: all combinations of twenty would be millions."""
+_MOST = 250
+"""Stacks that are looked at closely in the end."""
+_LEAST_CHANCE = 0.05
+"""Of clearing the floor, by the prediction; what has less is not built on."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A stack that may run, and what it should do.
+    """A stack that may run, and what it should do."""
 
-    Attributes:
-        predicted_speedup: Product of its members' measured speed-ups.
-        predicted_psnr: dB; from the sum of its members' mean squared errors.
-        n_overlaps: Lossy members beyond the first of their skill. They spend the same redundancy:
-            their gains do not multiply, and their errors meet in the same steps. (Seen on pocket:
-            three caches, predicted 3.44x at 37.9 dB, measured 2.30x at 33.0 dB.)
-    """
+    members: tuple[Effect, ...]
+    prediction: Prediction
 
-    stack: Stack
-    points: tuple[FrontierPoint, ...]
-    predicted_speedup: float
-    predicted_psnr: float
-    n_overlaps: int = 0
+    @property
+    def stack(self) -> Stack:
+        """In the order of installation."""
+        return tuple(effect.item for effect in self.members)
+
+    @property
+    def predicted_speedup(self) -> float:
+        """The median of the prediction."""
+        return self.prediction.speedup
+
+    @property
+    def predicted_psnr(self) -> float:
+        """Mean over the calibration prompts, dB."""
+        return self.prediction.psnr
+
+    @property
+    def speedup_low(self) -> float:
+        """Of the prediction's 95% interval, as is `speedup_high`."""
+        return self.prediction.interval[0]
+
+    @property
+    def speedup_high(self) -> float:
+        """See `speedup_low`."""
+        return self.prediction.interval[1]
 
     @property
     def label(self) -> str:
         """For people: its members' settings."""
-        return " + ".join(point.proposal.label for point in self.points)
+        return " + ".join(effect.label for effect in self.members)
+
+    @property
+    def key(self) -> frozenset[tuple[str, str]]:
+        """Two candidates with the same settings have the same key."""
+        return frozenset(effect.key for effect in self.members)
 
 
 def compose(
-    frontiers: Mapping[str, Sequence[FrontierPoint]],
+    effects: Mapping[str, Sequence[Effect]],
     techniques: Mapping[str, Technique],
-    min_psnr: float,
+    model: StackModel,
+    floor: QualityFloor,
 ) -> tuple[Candidate, ...]:
-    """All stacks of at most one setting a technique that no constraint forbids.
+    """Stacks of at most one setting a technique that no constraint forbids.
+
+    A conflict and a lack of quality stay when a member is added, so nothing is built on either;
+    of what is left, each technique is added to the fastest.
 
     Args:
-        frontiers: By skill.
-        min_psnr: Stacks predicted below it are left out.
+        effects: By technique.
 
     Returns:
-        The predicted fastest first; those with overlaps, whose prediction is worth less, after
-        those without.
+        The predicted fastest first; at most some hundreds.
     """
-    by_technique: dict[str, list[FrontierPoint]] = {}
-    for points in frontiers.values():
-        for point in points:
-            by_technique.setdefault(point.proposal.technique, []).append(point)
-    candidates: list[Candidate] = []
-    # A conflict and a lack of quality stay when a member is added, so nothing is built on either:
-    # all combinations of a dozen techniques would be millions.
-    for points in by_technique.values():
-        extended = (
-            _candidate((*base, point), techniques)
-            for base in [(), *(candidate.points for candidate in candidates)]
-            for point in points
-        )
-        candidates += [c for c in extended if _is_admissible(c, techniques, min_psnr)]
-    return tuple(sorted(candidates, key=lambda c: (c.n_overlaps, -c.predicted_speedup)))
+    clashes = _Clashes(techniques)
+    found: list[tuple[float, tuple[Effect, ...]]] = []
+    for name in sorted(effects, key=lambda name: _fastest(effects[name])):
+        bases = [(), *(members for _, members in found[:_BEAM])]
+        for base, effect in product(bases, effects[name]):
+            if any(clashes.between(other, effect) for other in base):
+                continue
+            sketch = model.sketch((*base, effect))
+            if sketch.may_clear(floor):
+                found.append((sketch.log_speedup, (*base, effect)))
+        found.sort(key=lambda pair: -pair[0])
+    candidates = [make_candidate(members, techniques, model) for _, members in found[:_MOST]]
+    return tuple(
+        sorted((c for c in candidates if is_admissible(c, techniques, floor)), key=_slowest_last)
+    )
 
 
-def choose_diverse(candidates: Sequence[Candidate], n: int) -> tuple[Candidate, ...]:
-    """The best `n`, each with another set of techniques while there are such.
+class _Clashes:
+    """Which two settings no rule allows together; each two are asked about once."""
 
-    Neighbouring settings of one set would all be wrong together when its techniques interfere.
-    """
-    seen: set[frozenset[str]] = set()
-    leaders: list[Candidate] = []
-    others: list[Candidate] = []
-    for candidate in candidates:
-        names = frozenset(item.technique for item in candidate.stack)
-        (others if names in seen else leaders).append(candidate)
-        seen.add(names)
-    return tuple((*leaders, *others)[:n])
+    def __init__(self, techniques: Mapping[str, Technique]) -> None:
+        self._techniques = techniques
+        self._known: dict[tuple[Setting, Setting], bool] = {}
 
-
-def _is_admissible(
-    candidate: Candidate, techniques: Mapping[str, Technique], min_psnr: float
-) -> bool:
-    members = [(techniques[item.technique], item) for item in candidate.stack]
-    return candidate.predicted_psnr >= min_psnr and find_conflict(members) is None
+    def between(self, first: Effect, second: Effect) -> bool:
+        key = (first.key, second.key)
+        if key not in self._known:
+            members = [(self._techniques[e.technique], e.item) for e in (first, second)]
+            self._known[key] = find_conflict(members) is not None
+        return self._known[key]
 
 
-def _candidate(
-    points: tuple[FrontierPoint, ...], techniques: Mapping[str, Technique]
+def make_candidate(
+    members: Iterable[Effect], techniques: Mapping[str, Technique], model: StackModel
 ) -> Candidate:
-    ordered = tuple(
-        sorted(
-            points, key=lambda p: (techniques[p.proposal.technique].phase, p.proposal.technique)
-        )
-    )
-    return Candidate(
-        stack=tuple(StackItem(p.proposal.technique, p.proposal.config) for p in ordered),
-        points=ordered,
-        predicted_speedup=math.prod(p.speed.median for p in ordered),
-        predicted_psnr=_summed_psnr([p.quality.psnr for p in ordered]),
-        n_overlaps=_count_overlaps([techniques[p.proposal.technique] for p in ordered]),
-    )
+    """The stack of these settings, in the order of installation."""
+    ordered = sorted(members, key=lambda e: (techniques[e.technique].phase, e.technique))
+    return Candidate(tuple(ordered), model.predict(ordered))
 
 
-def _count_overlaps(members: Sequence[Technique]) -> int:
-    skills = [technique.skill for technique in members if technique.exactness == "lossy"]
-    return len(skills) - len(set(skills))
+def is_admissible(
+    candidate: Candidate, techniques: Mapping[str, Technique], floor: QualityFloor
+) -> bool:
+    """Whether no rule forbids the stack and it may clear the floor."""
+    members = [(techniques[item.technique], item) for item in candidate.stack]
+    if find_conflict(members) is not None:
+        return False
+    return candidate.prediction.chance_of(floor) >= _LEAST_CHANCE
 
 
-def _summed_psnr(psnrs: Sequence[float]) -> float:
-    """PSNR of independent errors together: their mean squares add."""
-    total = sum(10 ** (-psnr / 10) for psnr in psnrs)
-    return -10 * math.log10(total) if total > 0 else math.inf
+def _fastest(effects: Sequence[Effect]) -> float:
+    return min((effect.log_time for effect in effects), default=0.0)
+
+
+def _slowest_last(candidate: Candidate) -> float:
+    return -candidate.prediction.log_speedup.mean

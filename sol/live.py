@@ -13,7 +13,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from sol.diagnosis_table import draw_table
+
 _QUIET_TURNS = frozenset({"measure", "post"})
+
+_PIPED_WIDTH = 240
+"""Columns where there is no terminal to ask: wide enough for one line a row."""
 
 
 @dataclass
@@ -52,6 +57,8 @@ class ProgressView:
                 transient=True,
             )
             self._live.start()
+        else:
+            self.console.width = _PIPED_WIDTH
         return self
 
     def __exit__(
@@ -71,6 +78,12 @@ class ProgressView:
             self.console.print(
                 f"{line['t']:7.1f}s  {text}", markup=False, highlight=False, soft_wrap=True
             )
+        self._print_table(line)
+
+    def _print_table(self, line: Mapping[str, Any]) -> None:
+        table = draw_table(line, self.console.is_terminal)
+        if table is not None:
+            self.console.print(table)
 
     def _update(self, line: Mapping[str, Any]) -> None:
         agent, turn = line["agent"], line["turn"]
@@ -109,12 +122,11 @@ def _phase(line: Mapping[str, Any]) -> str:
     if line["turn"] == "look":
         return f"at the gate: {line['phase']}, {line['prompts']} prompts seen"
     words = {
-        "integrator": "measuring stacks: {stack}",
+        "integrator": "measuring stacks: {setting}",
         "edge": "looked over the edge of {stack}",
         "gate": "at the gate: {stack}",
-        "report": "what each member adds: {technique}",
     }
-    return words.get(line["agent"], "").format(**{"stack": "", "technique": "", **line})
+    return words.get(line["agent"], "").format(**{"stack": "", "setting": "", **line})
 
 
 def _update_row(row: _Row, line: Mapping[str, Any]) -> None:
@@ -150,6 +162,7 @@ def _describe_result(line: Mapping[str, Any]) -> str:
 
 # By agent and turn; an empty agent stands for any.
 _SENTENCES: Mapping[tuple[str, str], str] = {
+    ("sol", "resume"): "goes on: {measurements} measurements are recalled",
     ("start", "load"): "loading {model} ({executor} executor)",
     ("start", "gate"): "the gate is frozen: {profile}, SHA-256 {digest:.16}, {backend}",
     ("start", "target"): "{workers} worker(s) on {hardware}, target {fingerprint}",
@@ -171,6 +184,13 @@ _SENTENCES: Mapping[tuple[str, str], str] = {
         "{settled_half_way:.0%} of the tokens have settled half-way; the calmest quarter changes "
         "{least_spread:.2f} to {most_spread:.2f} times as much as the liveliest"
     ),
+    ("start", "skip_recipe"): "no settings are taken from {recipe}: {reason}",
+    ("start", "warm_start"): "accepted before, to be tried first: {techniques} from {recipes}",
+    ("start", "page"): "all of it, with what changes from step to step: {path}",
+    ("ladder", "trust"): (
+        "{measure} rank settings with a correlation of {correlation} to PSNR (n={n}); trusted to "
+        "end trials: {trusted}, from a relative error of {limit} on"
+    ),
     ("start", "noise"): "the baseline against itself: {median:.2f}x [{low:.2f}, {high:.2f}]",
     ("", "observe"): "{agent}: can use {techniques}; at most {bound:.2f}x ({bound_if})",
     ("", "plan"): "{agent}: ran {configs} plans of {groups} sizes to see which stay close",
@@ -180,18 +200,13 @@ _SENTENCES: Mapping[tuple[str, str], str] = {
     ),
     ("", "hypothesise"): "{agent}: trying {setting} ({reason})",
     ("", "retire"): "{agent}: stops, {reason}",
-    ("integrator", "compose"): "integrator: {admissible} admissible stacks",
-    ("integrator", "measure"): (
-        "integrator: measuring {stack}, predicted {predicted_speedup:.2f}x at "
-        "{predicted_psnr:.1f} dB"
-    ),
     ("edge", "check"): "edge: {stack}: {finding}",
     ("gate", "judge"): "gate: judging {stack} ({backend} back-end)",
     ("gate", "look"): "gate: {phase}, {prompts} prompts: {outcome} {reason}",
     ("gate", "verdict"): "gate: {verdict} in the {stage} {reasons}",
-    ("report", "leave_out"): (
-        "report: {technique} adds {adds:.2f}x [{low:.2f}, {high:.2f}] {remark}"
+    ("integrator", "leave_out"): (
+        "integrator: {technique} adds {adds:.2f}x [{low:.2f}, {high:.2f}] {remark}"
     ),
-    ("report", "cannot_leave_out"): "report: the stack without {technique}: {reason}",
+    ("integrator", "cannot_leave_out"): "integrator: the stack without {technique}: {reason}",
     ("gate", "speed"): "gate: {median:.2f}x [{low:.2f}, {high:.2f}] over {n} pairs {reason}",
 }

@@ -1,4 +1,7 @@
-"""Search spaces as plain data: what an agent may choose, without knowing what it means."""
+"""Search spaces as plain data: what an agent may choose, without knowing what it means.
+
+A knob carries its kind, so that a space that was written to a file can be read again.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ class Float:
     high: float
     log: bool = False
     bolder: Direction | None = None
+    kind: Literal["float"] = field(default="float", repr=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Int:
     low: int
     high: int
     bolder: Direction | None = None
+    kind: Literal["int"] = field(default="int", repr=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Choice:
     """A knob with a few values that have no order."""
 
     options: tuple[str | int | float | bool, ...]
+    kind: Literal["choice"] = field(default="choice", repr=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Ranked:
     """A knob whose values stand in order, from the gentlest to the boldest."""
 
     options: tuple[str | int | float, ...]
+    kind: Literal["ranked"] = field(default="ranked", repr=False, kw_only=True)
 
 
 Knob = Float | Int | Choice | Ranked

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Exactness = Literal["exact", "numerical", "lossy"]
+End = Literal["first", "last"]
+"""Of the denoising steps."""
 
 
 class Seam(StrEnum):
@@ -115,6 +117,8 @@ class Technique:
         space: What may be searched on a target.
         identity: A config at which it must change nothing, or None where it has no such setting.
         schedulable: The schedule's axes that it obeys ("steps", "layers").
+        protects: Knobs that count steps which it leaves as they are, with the end at which these
+            are.
         rivals: Groups of configs that the diagnosis cannot rank: before the space is made, each
             is run on a few prompts. None where the space needs no such help.
         parts: Configs that each touch one part of the denoiser: before the space is made, each is
@@ -137,6 +141,7 @@ class Technique:
     reads: frozenset[Seam] = frozenset()
     identity: Mapping[str, Any] | None = None
     schedulable: frozenset[str] = frozenset()
+    protects: Mapping[str, End] = field(default_factory=dict)
     rivals: Callable[[SpaceContext], tuple[tuple[Mapping[str, Any], ...], ...]] | None = None
     parts: Callable[[SpaceContext], tuple[Mapping[str, Any], ...]] | None = None
     saves: Callable[[Diagnosis], float] | None = None

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sol.search.executors.base import Executor
 from sol.search.journal import Journal
-from sol.search.orchestrator import AgentRecord, Orchestrator
 from sol.stages.choose import choose_stack
-from sol.stages.contributions import measure_contributions
+from sol.stages.interactions import describe_interactions
 from sol.stages.judge import Judged, find_winner
 from sol.stages.recipe import write_recipe
 from sol.stages.report import write_report
-from sol.stages.request import Session, TuneRequest
-from sol.stages.start import brief_agents, start_session
+from sol.stages.request import TuneRequest
+from sol.stages.search import search
+from sol.stages.start import prepare_search, start_session
 
 
 @dataclass(frozen=True)
@@ -56,26 +55,21 @@ def tune(request: TuneRequest, executor: Executor, journal: Journal) -> TuneResu
     """
     start = time.perf_counter()
     session = start_session(request, executor, journal)
-    agents = _search(session)
-    measured, judged = choose_stack(session, agents)
-    winner = find_winner(judged)
+    briefing = prepare_search(session)
+    found = search(session, briefing.states)
+    choice = choose_stack(session, found)
+    winner = find_winner(choice.judged)
     recipe = write_recipe(session, winner) if winner else None
-    contributions = measure_contributions(session, winner) if winner else ()
-    report = write_report(session, agents, measured, judged, contributions)
+    report = write_report(
+        session,
+        found.agents,
+        choice.measured,
+        tuple(choice.judged),
+        tuple(choice.contributions),
+        describe_interactions(found.composer),
+        briefing.prospects,
+    )
     seconds = time.perf_counter() - start
     journal.write("sol", "end", recipe=str(recipe) if recipe else None, seconds=round(seconds, 1))
-    return TuneResult(request.folder, recipe, report, judged, seconds)
+    return TuneResult(request.folder, recipe, report, tuple(choice.judged), seconds)
 
-
-def _search(session: Session) -> Mapping[str, AgentRecord]:
-    orchestrator = Orchestrator(
-        executor=session.executor,
-        crew=session.crew,
-        journal=session.journal,
-        budget=session.request.budget,
-        pairs=session.calibration,
-        floor=session.floor,
-        noise=session.noise,
-        clock=time.monotonic,
-    )
-    return orchestrator.run(brief_agents(session))

@@ -10,15 +10,18 @@ from sol.validator.report.model import (
     AgentReport,
     Clip,
     Contribution,
-    LayerSparsity,
+    Interaction,
     MemoryUse,
+    NotTried,
     PairPoint,
     Point,
     RunReport,
-    SparsityReport,
-    StackReport,
+    SkillBound,
     StartCost,
+    TimeShare,
 )
+from sol.validator.report.sparsity import LayerSparsity, SparsityReport
+from sol.validator.report.stack import StackReport
 from sol.validator.verdict import Check, Look, StratumFinding, Verdict
 
 HOSTILE = '<script>alert("x")</script> & a $title fox'
@@ -102,6 +105,10 @@ STACKS = (
         "rejected",
         "the gate rejected it",
         make_verdict(BAD_CHECK),
+        predicted_psnr=26.1,
+        predicted_low=1.7,
+        predicted_high=2.2,
+        is_prediction=True,
     ),
     StackReport(
         "easycache 0.05 + int8_dynamic",
@@ -112,6 +119,11 @@ STACKS = (
         "accepted",
         "",
         make_verdict(),
+        predicted_psnr=31.9,
+        predicted_low=1.63,
+        predicted_high=1.78,
+        composed_speedup=Interval(1.6, 1.55, 1.64, 5),
+        is_prediction=True,
     ),
     StackReport(
         "token_merge 0.5 + easycache 0.05",
@@ -119,8 +131,43 @@ STACKS = (
         None,
         2.1,
         None,
-        "failed",
+        "out",
         HOSTILE,
+        predicted_psnr=24.0,
+        is_prediction=True,
+    ),
+    StackReport(
+        f"easycache 0.02 + {HOSTILE}",
+        make_members(0.02),
+        Interval(1.41, 1.38, 1.45, 5),
+        1.4,
+        36.2,
+        "measured",
+        predicted_psnr=37.0,
+        predicted_low=1.3,
+        predicted_high=1.5,
+        is_prediction=True,
+    ),
+    StackReport(
+        "token_merge 0.2 + easycache 0.02",
+        make_members(0.02),
+        Interval(1.5, 1.47, 1.54, 5),
+        1.38,
+        28.7,
+        "out",
+        "a bolder neighbour fell",
+        edge="threshold 0.03 fell to 12.1 dB",
+        predicted_psnr=29.9,
+        is_prediction=True,
+    ),
+    StackReport(
+        "compile alone",
+        ({"technique": "compile", "config": {}, "schedule": {}},),
+        Interval(1.12, 1.1, 1.14, 5),
+        1.12,
+        100.0,
+        "measured",
+        predicted_psnr=100.0,
     ),
 )
 
@@ -135,16 +182,16 @@ def make_points():
             f"{skill} setting {i}",
             float(1 + rng.gamma(2, 0.15) * (1 - 0.1 * k)),
             float(rng.uniform(20, 45)),
-            "kept" if i < 2 else "dominated",
+            "measured" if i < 4 else "over_budget",
         )
         for k, skill in enumerate(skills)
         for i in range(6)
     ]
     return (
         *points,
-        Point("cache", "easycache", "easycache 0.05", 1.41, 33.0, "kept", "", True),
-        Point("quantization", "int8_dynamic", "int8_dynamic", 1.18, 38.5, "kept", "", True),
-        Point("kernel_fusion", "compile", "compile", 1.12, 100.0, "kept"),
+        Point("cache", "easycache", "easycache 0.05", 1.41, 33.0, "measured", "", True),
+        Point("quantization", "int8_dynamic", "int8_dynamic", 1.18, 38.5, "measured", "", True),
+        Point("kernel_fusion", "compile", "compile", 1.12, 100.0, "measured"),
         Point("cache", "easycache", "easycache 0.9", None, None, "failed", "black video"),
     )
 
@@ -171,6 +218,7 @@ CONTRIBUTIONS = (
         Interval(1.4, 1.36, 1.44, 5),
         psnr_without=38.5,
         psnr_with=31.2,
+        speedup_with=Interval(1.624, 1.58, 1.66, 5),
     ),
     Contribution(
         "int8_dynamic",
@@ -180,7 +228,32 @@ CONTRIBUTIONS = (
         psnr_without=32.0,
         psnr_with=31.2,
     ),
+    Contribution(
+        "token_merge",
+        Interval(1.61, 1.57, 1.65, 5),
+        Interval(1.005, 0.97, 1.04, 5),
+        is_noise=True,
+        psnr_without=31.9,
+        psnr_with=31.2,
+        reason="what it adds cannot be told from nothing",
+        removed=True,
+    ),
     Contribution("compile", reason="it needs what was left out"),
+)
+TIME_SHARES = (
+    TimeShare("text", 0.08),
+    TimeShare("feed-forward", 0.7),
+    TimeShare("attention", 0.5),
+    TimeShare(HOSTILE, 0.12),
+)
+BOUNDS = (
+    SkillBound("kernel_fusion", 1.3, "glue takes 23% of the time"),
+    SkillBound("cache", 4.0, "if three steps of four were free"),
+)
+NOT_TRIED = (NotTried("sage_attention", f"needs a CUDA device {HOSTILE}"),)
+INTERACTIONS = (
+    Interaction("compile", "int8_dynamic", 1.012, 0.99, 1.034, None, 3),
+    Interaction("easycache", HOSTILE, 0.86, 0.82, 0.91, -1.3, 5),
 )
 
 
@@ -258,6 +331,10 @@ def make_report(**changes):
         "redundancy": {"output, against the step before": (0.2, 0.05, 0.1)},
         "attention": SPARSITY,
         "settling": SETTLING,
+        "time_shares": TIME_SHARES,
+        "bounds": BOUNDS,
+        "not_tried": NOT_TRIED,
+        "interactions": INTERACTIONS,
     }
     return RunReport(**(settings | changes))
 
@@ -270,6 +347,19 @@ REJECTED = {
     "contributions": (),
     "stacks": (STACKS[0], STACKS[2]),
 }
+NOTHING = {
+    "stacks": (),
+    "frontier": (),
+    "agents": (),
+    "memory": {},
+    "pairs": (),
+    "clips": (),
+    "time_shares": (),
+    "bounds": (),
+    "not_tried": (),
+    "interactions": (),
+}
+"""What a run has not that ended before it measured anything."""
 
 
 def moving_square(lag=0, n_frames=17, side=64):

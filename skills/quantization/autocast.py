@@ -123,5 +123,6 @@ AUTOCAST = Technique(
     config=AutocastConfig,
     install=install,
     space=space,
+    protects={"full_first": "first", "full_last": "last"},
     schedulable=frozenset({"steps"}),
 )

@@ -95,5 +95,6 @@ BF16_LINEAR = Technique(
     config=BF16LinearConfig,
     install=install,
     space=space,
+    protects={"full_first": "first", "full_last": "last"},
     schedulable=frozenset({"steps", "layers"}),
 )

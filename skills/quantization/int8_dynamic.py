@@ -76,6 +76,7 @@ INT8_DYNAMIC = Technique(
     config=Int8DynamicConfig,
     install=install,
     space=quantization_space,
+    protects={"full_first": "first", "full_last": "last"},
     parts=parts,
     schedulable=frozenset({"steps", "layers"}),
 )

@@ -122,6 +122,7 @@ INT8_ROWS = Technique(
     config=Int8RowsConfig,
     install=install,
     space=quantization_space,
+    protects={"full_first": "first", "full_last": "last"},
     parts=parts,
     schedulable=frozenset({"steps", "layers"}),
 )

@@ -63,6 +63,7 @@ RADIAL = Technique(
     config=RadialConfig,
     install=install,
     space=space,
+    protects={"dense_first": "first"},
     identity={"density": 1.0},
     schedulable=frozenset({"steps", "layers"}),
     saves=saves,

@@ -87,6 +87,7 @@ SPATIAL_TEMPORAL = Technique(
     config=SpatialTemporalConfig,
     install=install,
     space=space,
+    protects={"dense_first": "first"},
     identity={"density": 1.0},
     schedulable=frozenset({"steps", "layers"}),
     saves=saves,

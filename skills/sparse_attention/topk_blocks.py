@@ -113,6 +113,7 @@ TOPK_BLOCKS = Technique(
     config=TopKBlocksConfig,
     install=install,
     space=topk_space,
+    protects={"dense_first": "first"},
     identity={"density": 1.0},
     schedulable=frozenset({"steps", "layers"}),
     saves=saves,

@@ -63,6 +63,7 @@ WINDOW3D = Technique(
     config=Window3DConfig,
     install=install,
     space=space,
+    protects={"dense_first": "first"},
     identity={"density": 1.0},
     schedulable=frozenset({"steps", "layers"}),
     saves=saves,

@@ -7,8 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+_TYPED = ("COMMANDLINE", "ENVIRONMENT")
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 ModelName = Annotated[str, typer.Option("--model", "-m", help="Short name, folder, or Hub id.")]
+TunedModel = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="Short name, folder, or Hub id; not with --resume."),
+]
 OtherModel = Annotated[
     str | None, typer.Option("--model", "-m", help="Where the recipe's model is, if elsewhere.")
 ]
@@ -21,6 +27,20 @@ DtypeName = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat1
 ExecutorName = Annotated[str, typer.Option("--executor", help="auto, ray or inline.")]
 Workers = Annotated[int | None, typer.Option(help="Measuring workers; by default one per device.")]
 RayAddress = Annotated[str | None, typer.Option(help="Join this Ray cluster.")]
+Minutes = Annotated[
+    float | None,
+    typer.Option(help="Of search, interruptions left out; by default the budget's."),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        help="URL of a database for the trials, as Optuna takes it; by default a file in the run."
+    ),
+]
+Resume = Annotated[
+    Path | None,
+    typer.Option(help="Go on with the run in this folder: what was measured is not repeated."),
+]
 GateName = Annotated[
     str | None,
     typer.Option("--gate", help="A gate profile, by name or file; by default the model's."),
@@ -42,6 +62,12 @@ Width = Annotated[int | None, typer.Option(help="Pixels; by default the model's.
 Frames = Annotated[int | None, typer.Option(help="Frames; by default the model's.")]
 Steps = Annotated[int | None, typer.Option(help="Denoising steps; by default the model's.")]
 Guidance = Annotated[float | None, typer.Option(help="Guidance scale; by default the model's.")]
+
+
+def typed_options(context: typer.Context) -> frozenset[str]:
+    """Names of the options that were typed, or set in the environment."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return frozenset(name for name, s in sources.items() if s is not None and s.name in _TYPED)
 
 
 def workload_overrides(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -20,27 +20,40 @@ from sol.cli.options import (
     Guidance,
     Height,
     Json,
-    ModelName,
+    Minutes,
     RayAddress,
+    Resume,
     Steps,
+    Storage,
+    TunedModel,
     VBenchFolder,
     Width,
     Workers,
+    typed_options,
     workload_overrides,
 )
-from sol.terminal import print_error, print_json, print_tune_result
+from sol.errors import SolError
+from sol.terminal import print_error, print_json, print_line, print_tune_result
+
+if TYPE_CHECKING:
+    from sol.commands.run_result import RunResult
+    from sol.commands.tune_options import TuneOptions
 
 
 @app.command()
 @reporting
 def tune(
-    model: ModelName,
+    context: typer.Context,
+    model: TunedModel = None,
     budget: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
+    minutes: Minutes = None,
     skills: Annotated[str | None, typer.Option(help="Comma-separated; by default all.")] = None,
     gate: GateName = None,
     backend: BackendName = "auto",
     vbench_env: VBenchFolder = DEFAULT_VBENCH_ENV,
     output: Annotated[Path, typer.Option(help="Folder for runs.")] = Path("runs"),
+    resume: Resume = None,
+    storage: Storage = None,
     device: Device = None,
     dtype: DtypeName = None,
     height: Height = None,
@@ -56,12 +69,14 @@ def tune(
 ) -> None:
     """Search, compose, validate; write a recipe and a report."""
     from sol.commands.executor import ExecutorChoice
-    from sol.commands.tune import RunInterrupted, TuneOptions, run_tune
-    from sol.live import ProgressView
-    from sol.search.budget import get_budget
+    from sol.commands.run_file import load_run
+    from sol.commands.run_result import find_result
+    from sol.commands.tune_options import TuneOptions, merge
 
+    if model is None and resume is None:
+        raise SolError("Nothing to tune: pass --model, or --resume with the folder of a run.")
     options = TuneOptions(
-        model=model,
+        model=model or "",
         budget=budget,
         skills=skills,
         gate=gate,
@@ -73,16 +88,45 @@ def tune(
         overrides=workload_overrides(height, width, frames, steps, guidance),
         seed=seed,
         executor=ExecutorChoice(executor, workers, device, ray_address),
+        minutes=minutes,
+        storage=storage,
     )
+    if resume is not None:
+        options = merge(load_run(resume).options, options, typed_options(context))
+    finished = None if resume is None else find_result(resume)
+    if finished is not None:
+        _show_finished(finished, json_output)
+    else:
+        _run(options, resume, json_output)
+
+
+def _run(options: TuneOptions, folder: Path | None, json_output: bool) -> None:
+    from sol.commands.tune import RunInterrupted, resume_tune, run_tune
+    from sol.live import ProgressView
+
     try:
-        with ProgressView(Console(stderr=True), get_budget(budget).search_s) as view:
-            result = run_tune(options, view.hear)
+        with ProgressView(Console(stderr=True), options.find_budget().search_s) as view:
+            if folder is None:
+                result = run_tune(options, view.hear)
+            else:
+                result = resume_tune(folder, options, view.hear)
     except RunInterrupted as interrupted:
-        print_error(f"What was measured stays in {interrupted.folder}.")
+        there = interrupted.folder
+        print_error(f"What was measured stays in {there}. Go on: sol tune --resume {there}")
         raise
     if json_output:
         print_json(result.to_json())
     else:
         print_tune_result(result)
     if result.recipe is None:
+        raise typer.Exit(EXIT_NOTHING)
+
+
+def _show_finished(result: RunResult, json_output: bool) -> None:
+    if json_output:
+        print_json(result.data)
+    else:
+        for line in result.lines:
+            print_line(line)
+    if not result.is_accepted:
         raise typer.Exit(EXIT_NOTHING)

@@ -1,4 +1,4 @@
-"""Spread of small samples: medians with an interval, and bounds of a mean, by prompt."""
+"""Small samples: medians with an interval, bounds of a mean by prompt, correlation of ranks."""
 
 from __future__ import annotations
 
@@ -102,6 +102,36 @@ def mean_by_unit(units: Sequence[Hashable], values: Sequence[float] | Floats) ->
     for unit, value in zip(units, values, strict=True):
         groups.setdefault(unit, []).append(float(value))
     return np.array([np.mean(group) for group in groups.values()], dtype=np.float64)
+
+
+def rank_correlation(
+    one: Sequence[float] | Floats, other: Sequence[float] | Floats
+) -> float | None:
+    """Spearman's rho: the correlation of the ranks, where equal values share their mean rank.
+
+    Returns:
+        From -1 to 1; None where all values of a side are equal: those have no order.
+
+    Raises:
+        ValueError: Fewer than two values, samples of different lengths, or a value that is NaN.
+    """
+    first, second = _sample(one, at_least=2), _sample(other, at_least=2)
+    if first.size != second.size:
+        raise ValueError(
+            f"a rank correlation needs pairs, got {first.size} and {second.size} values."
+        )
+    if np.isnan(first).any() or np.isnan(second).any():
+        raise ValueError("NaN has no rank; leave out what was not measured.")
+    ranks = [_rank(sample) - (first.size + 1) / 2 for sample in (first, second)]
+    scale = math.sqrt(math.prod(float(side @ side) for side in ranks))
+    return float(ranks[0] @ ranks[1]) / scale if scale > 0 else None
+
+
+def _rank(sample: Floats) -> Floats:
+    """From 1; equal values share the mean of their ranks."""
+    _, places, counts = np.unique(sample, return_inverse=True, return_counts=True)
+    means: Floats = np.cumsum(counts) - (counts - 1) / 2
+    return means[places]
 
 
 def _studentised_quantile(

@@ -5,7 +5,8 @@ Imports no torch: five agents cost nothing on a small machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,13 +16,20 @@ from sol.search.records import Brief, Finding, FrontierPoint, Offer, Outcome, Pr
 from sol.search.study import TechniqueStudy
 from sol.space import Space
 
+_FIRST_GAIN = math.log(1.5)
+"""What a technique that was never tried is held to be good for, within its bound."""
+
 _REDRAWS = 40
 """Draws that repeat a known failure or a known setting before a technique counts as exhausted."""
 
 
 @dataclass(frozen=True)
 class AgentState:
-    """What the orchestrator needs to know to share out measuring time."""
+    """What the orchestrator needs to know to share out measuring time.
+
+    Attributes:
+        expected_gain: Of the next trial, in the logarithm of the speed-up.
+    """
 
     skill: str
     bound: float
@@ -29,6 +37,7 @@ class AgentState:
     trials: int
     since_improvement: int
     exhausted: bool
+    expected_gain: float = 0.0
 
 
 class SkillAgent:
@@ -44,8 +53,12 @@ class SkillAgent:
         self._points: list[FrontierPoint] = []
         self._findings: list[Finding] = []
         self._known_edges: dict[str, Edge] = {}
+        self._proposed: set[int] = set()
+        self._again: list[Proposal] = []
+        self._told: dict[int, tuple[Finding, ...]] = {}
         self._trials = 0
         self._since_improvement = 0
+        self._last_gain = _FIRST_GAIN
         self._exhausted = not self._studies
 
     def observe(self, finding: Finding) -> None:
@@ -63,6 +76,8 @@ class SkillAgent:
 
     def hypothesise(self) -> Proposal | None:
         """The next setting worth measuring, or None when there is nothing left to learn."""
+        if self._again:
+            return self._again.pop(0)
         if self._trials >= self._brief.max_trials:
             self._exhausted = True
             return None
@@ -75,10 +90,34 @@ class SkillAgent:
         return None
 
     def reflect(self, proposal: Proposal, outcome: Outcome) -> tuple[Finding, ...]:
-        """Learns from a measurement; returns what the others should know, if anything."""
-        study = self._study_of(proposal.technique)
-        study.learn(proposal.config, outcome)
-        return (*self._find_gain(proposal, outcome), *self._find_edge(study))
+        """Learns from a measurement; returns what the others should know, if anything.
+
+        Told of the same proposal again, it says the same again and learns nothing.
+        """
+        if proposal.number not in self._told:
+            self._again = [p for p in self._again if p.number != proposal.number]
+            study = self._study_of(proposal.technique)
+            study.learn(proposal.config, outcome)
+            findings = (*self._find_gain(proposal, outcome), *self._find_edge(study))
+            self._told[proposal.number] = findings
+        return self._told[proposal.number]
+
+    def recall(
+        self, history: Sequence[tuple[Proposal, Outcome]], interrupted: Sequence[Proposal] = ()
+    ) -> tuple[Finding, ...]:
+        """Takes over from an agent of the same brief that is gone; from then on decides as it.
+
+        Args:
+            history: Its trials, in the order in which they ended.
+            interrupted: What it proposed and never heard of: proposed again, before anything new.
+
+        Returns:
+            What it had found.
+        """
+        findings = [f for p, o in history if self._takes_over(p) for f in self.reflect(p, o)]
+        news = [proposal for proposal in interrupted if proposal.number not in self._proposed]
+        self._again += [proposal for proposal in news if self._takes_over(proposal)]
+        return tuple(findings)
 
     def frontier(self) -> tuple[FrontierPoint, ...]:
         """The settings worth composing: each technique's own frontier, off the edge of quality.
@@ -110,12 +149,38 @@ class SkillAgent:
             trials=self._trials,
             since_improvement=self._since_improvement,
             exhausted=self._exhausted,
+            expected_gain=self._expected_gain(),
         )
+
+    def _expected_gain(self) -> float:
+        """Half of what may be left, times the chance of an improvement.
+
+        That chance by the rule of succession: after k trials in a row without one, 1 / (k + 2).
+        What may be left is never more than the last improvement brought: they get smaller.
+        """
+        if self._exhausted:
+            return 0.0
+        study = next(iter(self._in_order()))
+        bound = math.log(self._brief.bound_of(study.offer))
+        if study.n_tried == 0:
+            return 0.5 * min(bound, _FIRST_GAIN)
+        left = max(bound - math.log(self._best_speedup()), 0.0)
+        return 0.5 * min(left, self._last_gain) / (self._since_improvement + 2)
+
+    def _takes_over(self, proposal: Proposal) -> bool:
+        """Counts a proposal as its own; not where its technique is not searched here."""
+        self._trials = max(self._trials, proposal.number)
+        study = next((s for s in self._studies if s.offer.technique == proposal.technique), None)
+        if study is not None and proposal.number not in self._proposed:
+            self._proposed.add(proposal.number)
+            study.reopen(proposal.config)
+        return study is not None
 
     def _can_show_a_gain(self, offer: Offer) -> bool:
         return self._brief.bound_of(offer) > 1 + self._brief.noise
 
     def _propose(self, study: TechniqueStudy, config: Mapping[str, Any]) -> Proposal:
+        self._proposed.add(self._trials)
         return Proposal(
             number=self._trials,
             skill=self._brief.skill,
@@ -145,6 +210,7 @@ class SkillAgent:
             self._since_improvement += 1
             return ()
         self._since_improvement = 0
+        self._last_gain = math.log(speedup / best)
         text = f"{proposal.label}: {speedup:.2f}x at {psnr:.1f} dB"
         return (Finding(self._brief.skill, text, {"psnr": psnr, "speedup": speedup}, speedup),)
 

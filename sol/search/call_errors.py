@@ -46,7 +46,7 @@ def measure_call_errors(
     """
     clone = clone_pipeline(pipeline)
     calls = record_calls(clone, workload, pair)
-    return tuple(_error_of(clone, stack, calls) for stack in stacks)
+    return tuple(_require_finite(call_error_of(clone, stack, calls), stack) for stack in stacks)
 
 
 def record_calls(
@@ -83,7 +83,12 @@ def record_calls(
     return tuple(calls)
 
 
-def _error_of(pipeline: Any, stack: Stack, calls: Sequence[RecordedCall]) -> float:
+def call_error_of(pipeline: Any, stack: Stack, calls: Sequence[RecordedCall]) -> float:
+    """|output - recorded| / |recorded| over all calls, with the stack on `pipeline` for them.
+
+    Raises:
+        NoEffectError: The stack found nothing to work on.
+    """
     difference = reference = 0.0
     applied = install_stack(pipeline, stack)
     try:
@@ -94,7 +99,10 @@ def _error_of(pipeline: Any, stack: Stack, calls: Sequence[RecordedCall]) -> flo
             reference += float(call.output.float().square().sum())
     finally:
         applied.undo()
-    error = math.sqrt(difference / reference)
+    return math.sqrt(difference / reference)
+
+
+def _require_finite(error: float, stack: Stack) -> float:
     if not math.isfinite(error):
         raise SolError(f"An output of the denoiser is not finite with {stack}.")
     return error

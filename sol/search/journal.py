@@ -9,11 +9,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from sol.search.json_lines import cut_torn_line, read_json_lines
+
 
 class Journal:
-    """Appends lines to `journal.jsonl`; each is on disk before the call returns."""
+    """Appends lines to `journal.jsonl`; each is on disk before the call returns.
+
+    In a file that has lines, time goes on where they end.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        cut_torn_line(path)
+        self._before = _last_time(path)
         self._file = path.open("a", encoding="utf-8")
         self._clock = clock
         self._start = clock()
@@ -26,7 +33,7 @@ class Journal:
             agent: Who speaks: a skill, or "orchestrator", "integrator", "gate".
             turn: observe, hypothesise, measure, reflect, post, and the like.
         """
-        seconds = round(self._clock() - self._start, 2)
+        seconds = round(self._before + self._clock() - self._start, 2)
         line = {"t": seconds, "agent": agent, "turn": turn, **facts}
         self._file.write(json.dumps(line, default=_plain, ensure_ascii=False) + "\n")
         self._file.flush()
@@ -47,6 +54,11 @@ class Journal:
         traceback: TracebackType | None,
     ) -> None:
         self._file.close()
+
+
+def _last_time(path: Path) -> float:
+    lines = read_json_lines(path) if path.exists() else []
+    return float(lines[-1]["t"]) if lines else 0.0
 
 
 def _plain(value: Any) -> Any:

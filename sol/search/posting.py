@@ -10,8 +10,13 @@ from sol.search.records import Finding
 
 
 def post(finding: Finding, skills: Iterable[str], executor: Executor, journal: Journal) -> None:
-    """Journals the finding and tells every agent but the one that posted it."""
+    """Journals the finding and tells it."""
     journal.write(finding.skill, "post", finding=finding.text, data=finding.data)
+    tell(finding, skills, executor)
+
+
+def tell(finding: Finding, skills: Iterable[str], executor: Executor) -> None:
+    """Tells every agent but the one that posted it."""
     for skill in skills:
         if skill != finding.skill:
             executor.ask_agent(skill, "observe", finding)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
 from statistics import median
 from typing import Any, Literal
 
 from sol.space import Space
 from sol.target import Hardware, Model, Workload
+from sol.technique import Stack, StackItem
 
 Status = Literal["measured", "over_budget", "no_effect", "failed"]
 
@@ -23,12 +24,19 @@ class Offer:
 
     Attributes:
         bound: Amdahl's bound on its own speed-up; None where only its skill's is known.
+        origins: Where the leading ones of the space's first settings come from; those after them
+            are the technique's own.
     """
 
     technique: str
     space: Space
     exactness: str
     bound: float | None = None
+    origins: tuple[str, ...] = ()
+
+    def origin_of(self, first: int) -> str:
+        """Where the first setting at this place, from 0, comes from."""
+        return self.origins[first] if first < len(self.origins) else "published or simplest"
 
 
 @dataclass(frozen=True)
@@ -82,11 +90,14 @@ class Brief:
 
 @dataclass(frozen=True)
 class Proposal:
-    """One setting that an agent wants measured, and why.
+    """One setting that an agent wants measured, and why; or a stack that the integrator does.
 
     Attributes:
+        technique: Of a stack "".
         known: The best that the other agents had posted by then.
         knobs: The keys of `config` that were chosen; the others follow from them.
+        members: Of a stack, what stands in it; its `config` is empty.
+        title: Of a stack, its label.
     """
 
     number: int
@@ -97,10 +108,19 @@ class Proposal:
     expected_speedup: float
     known: str = ""
     knobs: tuple[str, ...] = ()
+    members: Stack = ()
+    title: str = ""
+
+    @property
+    def stack(self) -> Stack:
+        """What is to be measured."""
+        return self.members or (StackItem(self.technique, self.config),)
 
     @property
     def label(self) -> str:
         """For people: the technique and what was chosen, without calibrated tables."""
+        if self.title:
+            return self.title
         keys = self.knobs or tuple(self.config)
         shown = ((key, self.config[key]) for key in keys if not is_table(self.config[key]))
         return " ".join([self.technique, *(f"{key}={value}" for key, value in shown)])
@@ -166,14 +186,51 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class GlanceLimits:
+    """Relative errors from which a glance at a stack need go no further; see `Glance`."""
+
+    call_error: float = inf
+    latent_error: float = inf
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What one prompt's run told of a stack, as far as it came.
+
+    Attributes:
+        call_error: |output - baseline's| / |baseline's| of single calls of the denoiser on
+            recorded inputs; None where the stack does not show in single calls.
+        latent_error: The same of the final latents; None where the run ended before them.
+        steps: How many steps were taken.
+        least_update: Over the steps but the first, by how much the latents were changed, as a
+            share of what the baseline changed them by; None before the second step. `most_update`
+            likewise.
+        is_finite: Whether all that was looked at was.
+    """
+
+    call_error: float | None
+    latent_error: float | None
+    steps: int
+    least_update: float | None
+    most_update: float | None
+    is_finite: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What became of a proposal. Every trial has one, whatever happened to it."""
+    """What became of a proposal. Every trial has one, whatever happened to it.
+
+    Attributes:
+        glance: What the first look told, where there was one.
+    """
 
     status: Status
     reason: str = ""
     quality: Quality | None = None
     speed: Speed | None = None
     seconds: float = 0.0
+    glance: Glance | None = None
 
 
 @dataclass(frozen=True)

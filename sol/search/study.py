@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import Any
+from zlib import crc32
 
 import optuna
 from optuna.trial import Trial, TrialState
@@ -38,12 +39,13 @@ class TechniqueStudy:
         self.boundary = Boundary(offer.technique, offer.space)
         self.reason = ""
         self._floor = floor
-        self._first = [offer.space.complete(first) for first in offer.space.first]
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP_TRIALS)
-        self._study = optuna.create_study(direction="maximize", sampler=sampler)
+        self._seed = seed
+        self._seen: set[str] = set()
+        firsts = (offer.space.complete(first) for first in offer.space.first)
+        self._first = list(enumerate(firsts, start=1))
+        self._study = optuna.create_study(direction="maximize", sampler=self._sampler(0))
         self._distributions = distributions_of(offer.space)
         self._open: dict[str, Trial] = {}
-        self._seen: set[str] = set()
         self._best: Config | None = None
         self._broken = ""
         self._speedups: list[float] = []
@@ -52,7 +54,7 @@ class TechniqueStudy:
     @property
     def has_first_settings(self) -> bool:
         """Whether settings that do not come from sampling are still to be tried."""
-        return bool(self._first) and not self._broken
+        return not self._broken and any(self._is_worth_measuring(c) for _, c in self._first)
 
     @property
     def n_tried(self) -> int:
@@ -73,7 +75,9 @@ class TechniqueStudy:
         """A setting that is neither known nor known to fail, or None if there seems to be none."""
         if self._broken:
             return None
-        for _ in range(redraws):
+        self._first = [(n, c) for n, c in self._first if self._is_worth_measuring(c)]
+        for number in range(redraws):
+            self._study.sampler = self._sampler(number)
             asked = self._ask()
             if asked is None:
                 return None
@@ -84,6 +88,11 @@ class TechniqueStudy:
                 return config
             self._study.tell(trial, state=TrialState.FAIL)
         return None
+
+    def reopen(self, config: Config) -> None:
+        """Takes a setting that was drawn by another one of this study, as if it had been here."""
+        self._seen.add(self._key(config))
+        self._open[self._key(config)], _ = self._ask_for(config)
 
     def learn(self, config: Config, outcome: Outcome) -> None:
         """Records a measurement; structural failures end the technique, bold ones bound it."""
@@ -103,6 +112,11 @@ class TechniqueStudy:
             self._speedups.append(speedup)
         self._study.tell(trial, speedup)
 
+    def _sampler(self, redraw: int) -> optuna.samplers.BaseSampler:
+        """One for each draw: what it draws follows from what was learned, not from who drew."""
+        seed = crc32(f"{self._seed} {len(self._seen)} {redraw}".encode())
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP_TRIALS)
+
     def _ask(self) -> tuple[Trial, Config] | None:
         if self._first:
             return self._ask_for(self._next_first())
@@ -119,10 +133,9 @@ class TechniqueStudy:
         return trial, decode(self.offer.space, trial.params)
 
     def _next_first(self) -> Config:
-        config = self._first.pop(0)
+        number, config = self._first.pop(0)
         n_first = len(self.offer.space.first)
-        number = n_first - len(self._first)
-        self.reason = f"first setting {number} of {n_first}: published or simplest"
+        self.reason = f"first setting {number} of {n_first}: {self.offer.origin_of(number - 1)}"
         return config
 
     def _ask_for(self, config: Config) -> tuple[Trial, Config]:

@@ -42,11 +42,12 @@ from sol.search.altered import Altered, Frames
 from sol.search.arms import Arms, PairFiles
 from sol.search.arms import Pair as Pair
 from sol.search.baseline import BaselineStore
-from sol.search.calibration import compare_videos
+from sol.search.calibration import Made, compare_videos
 from sol.search.call_errors import measure_call_errors
 from sol.search.clone_slot import CloneSlot
 from sol.search.effective_guidance import compare_guidance, guidance_of_altered
 from sol.search.fresh_process import Question
+from sol.search.glance import Glancer
 from sol.search.latent_probes import (
     Latents,
     latents_after_undo,
@@ -57,7 +58,16 @@ from sol.search.latent_probes import (
 from sol.search.memory_probe import measure_process_peak
 from sol.search.offering import Rivals, TriedOut, find_offers, find_parts, find_rivals
 from sol.search.recording import record_videos
-from sol.search.records import ColdStart, Offer, Quality, QualityFloor, Speed, WorkerInfo
+from sol.search.records import (
+    ColdStart,
+    Glance,
+    GlanceLimits,
+    Offer,
+    Quality,
+    QualityFloor,
+    Speed,
+    WorkerInfo,
+)
 from sol.search.start_probe import measure_cold_start
 from sol.target import Workload
 from sol.technique import SpaceContext, Stack, StackItem
@@ -65,6 +75,8 @@ from sol.technique import SpaceContext, Stack, StackItem
 T = TypeVar("T")
 Counts = dict[str, dict[str, int]]
 """What each technique counted."""
+
+_NO_LIMITS = GlanceLimits()
 
 
 @dataclass(frozen=True)
@@ -125,6 +137,8 @@ class MeasuringWorker:
             CloneSlot(self._pipeline),
         )
         self._device = self._arms.device
+        self._glancer = Glancer(self._arms)
+        self._seen: tuple[Stack, dict[Pair, Made]] = ((), {})
 
     def describe(self) -> WorkerInfo:
         """What was loaded, and where."""
@@ -212,6 +226,20 @@ class MeasuringWorker:
         """Renders and keeps what is not kept yet; seconds of each pair."""
         return tuple(self._arms.baseline(pair).seconds for pair in pairs)
 
+    def glance(self, stack: Stack, pair: Pair, limits: GlanceLimits = _NO_LIMITS) -> Glance:
+        """Looks at one prompt's run, no further than it takes to see that it is lost.
+
+        The video of a run that went all the way is kept for `measure_quality`, which should
+        follow on the same worker: then the glance costs what the watching does.
+
+        Raises:
+            NoEffectError: A technique did not engage.
+        """
+        glance, made = self._glancer.glance(stack, pair, limits)
+        self._seen = (stack, {} if made is None else {pair: made})
+        self._require_pristine()
+        return glance
+
     def measure_quality(self, stack: Stack, pairs: Sequence[Pair], floor: QualityFloor) -> Quality:
         """Renders the pairs and compares them with the baseline; a video below the floor ends it.
 
@@ -220,7 +248,11 @@ class MeasuringWorker:
             SolError: A rendering is not finite.
         """
         applied, clone = self._arms.slot.prepare(stack)
-        quality = compare_videos(self._arms, applied, clone, pairs, floor)
+        of, seen = self._seen
+        self._seen = ((), {})
+        # On a clone that has made no video yet, its techniques could not show that they engaged.
+        made = seen if of == stack and applied.clock.video > 0 else {}
+        quality = compare_videos(self._arms, applied, clone, pairs, floor, made)
         self._require_pristine()
         return quality
 

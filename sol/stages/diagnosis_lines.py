@@ -10,6 +10,8 @@ from typing import Any
 
 from sol.diagnosis import Diagnosis
 from sol.search.journal import Journal
+from sol.stages.prospects import Prospects
+from sol.stages.time_shares import share_time
 
 _Line = dict[str, Any]
 
@@ -17,10 +19,24 @@ _Line = dict[str, Any]
 def write_diagnosis(journal: Journal, agent: str, diagnosis: Diagnosis) -> None:
     """All of it, and a line each for what a person looks for in what was recorded."""
     journal.write(agent, "diagnosis", **_rounded(diagnosis))
+    times = {share.role: round(share.seconds, 4) for share in share_time(diagnosis)}
+    journal.write(agent, "times", seconds=times)
     for turn, describe in _LINES.items():
         line = describe(diagnosis)
         if line is not None:
             journal.write(agent, turn, **line)
+
+
+def write_prospects(journal: Journal, agent: str, prospects: Prospects) -> None:
+    """What each skill could gain at most, and what will not be tried, with the reasons."""
+    journal.write(
+        agent,
+        "bounds",
+        bounds={bound.skill: round(bound.bound, 4) for bound in prospects.bounds},
+        because={bound.skill: bound.argument for bound in prospects.bounds},
+        techniques={item.technique: round(item.bound, 4) for item in prospects.techniques},
+        not_tried={item.technique: item.reason for item in prospects.not_tried},
+    )
 
 
 def _redundancy(diagnosis: Diagnosis) -> _Line | None:

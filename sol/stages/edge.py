@@ -8,13 +8,12 @@ the search's floor, a prompt that is a little harder would do the same to the st
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from sol.integrator.compose import Candidate
+from sol.integrator.measured import EdgeCheck
 from sol.search.cliff import bolder
-from sol.search.crew import Job
+from sol.search.crew import TRIAL_LIMIT_S, Job
 from sol.search.executors.base import Done
-from sol.search.orchestrator import TRIAL_LIMIT_S
 from sol.search.records import Quality, QualityFloor, is_table
 from sol.skills.registry import get_technique
 from sol.space import Space
@@ -23,25 +22,6 @@ from sol.technique import Stack, StackItem
 
 NO_EDGE = "no knob can be bolder: there is no edge to fall from"
 _WHO = "edge"
-
-
-@dataclass(frozen=True)
-class EdgeCheck:
-    """What became of a stack's bolder neighbour.
-
-    Attributes:
-        text: What moved and where it led, for people.
-        has_fallen: Whether the neighbour is below the floor, or could not be measured.
-        psnr: Its mean over the calibration pairs, dB; None where there is none.
-        floor_psnr: What the search demands of that mean, dB.
-        n: Pairs that were rendered.
-    """
-
-    text: str
-    has_fallen: bool = False
-    psnr: float | None = None
-    floor_psnr: float | None = None
-    n: int = 0
 
 
 def check_edge(session: Session, candidate: Candidate, spaces: Mapping[str, Space]) -> EdgeCheck:

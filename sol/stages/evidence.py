@@ -10,9 +10,8 @@ from typing import Protocol
 
 from sol.search.altered import Altered
 from sol.search.arms import PairFiles
-from sol.search.crew import Crew, Job
+from sol.search.crew import TRIAL_LIMIT_S, Crew, Job
 from sol.search.executors.base import Done
-from sol.search.orchestrator import TRIAL_LIMIT_S
 from sol.stages.gate_prompts import GatePair
 from sol.technique import Stack
 from sol.validator.kept_videos import FOLDER, KeptPair

@@ -99,11 +99,15 @@ class Gate:
         return self.n_confirmed < self.setting.profile.confirmation.candidates
 
     def _forget_the_one_before(self, verdict: Verdict) -> None:
-        """Keeps the videos of the last accepted stack; until one is, of the last."""
+        """Keeps the videos of the last accepted stack; until one is, of the last.
+
+        A run that is resumed judges once more what it judged: videos of later stacks stay.
+        """
         stays = verdict.is_accepted or self.n_accepted == 0
-        now = f"stack-{self._n_judged}"
         for path in (self.setting.folder / FOLDER).glob("stack-*"):
-            if (path.name == now) != stays:
+            number = int(path.name.removeprefix("stack-"))
+            is_replaced = number < self._n_judged if stays else number == self._n_judged
+            if is_replaced:
                 shutil.rmtree(path)
 
 

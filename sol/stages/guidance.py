@@ -9,8 +9,7 @@ import numpy as np
 from sol.measure.guidance import EffectiveGuidance
 from sol.measure.stats import one_sided_lower
 from sol.search.altered import Altered
-from sol.search.crew import Crew, Job
-from sol.search.orchestrator import TRIAL_LIMIT_S
+from sol.search.crew import TRIAL_LIMIT_S, Crew, Job
 from sol.search.worker import Pair
 from sol.technique import Stack
 from sol.validator.profile import GuidanceRange

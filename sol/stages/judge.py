@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sol.search.crew import Job
-from sol.search.orchestrator import TRIAL_LIMIT_S
+from sol.integrator.measured import MeasuredStack
+from sol.search.crew import TRIAL_LIMIT_S, Job
 from sol.search.records import ColdStart, Speed
 from sol.search.worker import MemoryReading
-from sol.skills.registry import get_technique
 from sol.stages.gate import GateResult
 from sol.stages.request import Session
-from sol.stages.stacks import MeasuredStack
-from sol.technique import Stack
 from sol.validator.kept_videos import KeptVideos, write_kept
 
 _WHO = "gate"
@@ -50,28 +47,6 @@ class Judged:
     def is_accepted(self) -> bool:
         """Whether it passed the gate and is faster beyond the timing noise."""
         return self.numbers is not None and not self.reason
-
-
-def lossy_members(stack: Stack) -> frozenset[str]:
-    """The members that may change the video, each with its settings."""
-    return frozenset(
-        f"{item.technique} {sorted(item.config.items())} {item.schedule}"
-        for item in stack
-        if get_technique(item.technique).exactness == "lossy"
-    )
-
-
-def contains_rejected_loss(stack: Stack, judged: Iterable[Judged]) -> bool:
-    """Whether the stack has all lossy members of one that the gate rejected: it would be too."""
-    return contains_loss_of(
-        stack, (j.measured.candidate.stack for j in judged if not j.gate.verdict.is_accepted)
-    )
-
-
-def contains_loss_of(stack: Stack, others: Iterable[Stack]) -> bool:
-    """Whether the stack has all lossy members, with their settings, of one of the others."""
-    members = lossy_members(stack)
-    return any(lossy and lossy <= members for lossy in map(lossy_members, others))
 
 
 def find_winner(judged: Iterable[Judged]) -> Judged | None:

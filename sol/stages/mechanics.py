@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sol.search.crew import Crew, Job
-from sol.search.orchestrator import TRIAL_LIMIT_S
+from sol.search.crew import TRIAL_LIMIT_S, Crew, Job
 from sol.search.worker import Pair
 from sol.skills.registry import get_technique
 from sol.technique import Stack, StackItem

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sol.integrator.measured import EdgeCheck
 from sol.measure.stats import bootstrap_median
 from sol.recipe import (
     SCHEMA,
@@ -25,7 +26,6 @@ from sol.recipe import (
 from sol.search import records
 from sol.search.records import Speed
 from sol.skills.registry import get_technique
-from sol.stages.edge import EdgeCheck
 from sol.stages.judge import Judged
 from sol.stages.request import Session
 from sol.technique import StackItem, parse_config

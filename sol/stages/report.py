@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
@@ -12,26 +12,29 @@ from statistics import fmean
 import numpy as np
 
 from sol.diagnosis import Diagnosis
+from sol.integrator.measured import MeasuredStack
 from sol.measure.stats import Interval, bootstrap_median
-from sol.search.orchestrator import AgentRecord
+from sol.search.agent_record import AgentRecord
 from sol.search.records import FrontierPoint, Outcome, Proposal, Speed
+from sol.search.whole_file import write_whole
 from sol.stages.judge import Judged, find_winner
 from sol.stages.judged_pairs import NO_PAIRS, JudgedPairs, gather_pairs
+from sol.stages.prospects import Prospects
 from sol.stages.request import Session
-from sol.stages.stacks import MeasuredStack
+from sol.stages.time_shares import share_time
 from sol.validator.report.model import (
     AgentReport,
     Contribution,
-    LayerSparsity,
+    Interaction,
     MemoryUse,
     Point,
     RunReport,
-    SparsityReport,
-    StackReport,
     StartCost,
     to_json,
 )
 from sol.validator.report.page import render_html
+from sol.validator.report.sparsity import LayerSparsity, SparsityReport
+from sol.validator.report.stack import StackReport
 
 _RESAMPLING_SEED = 0
 
@@ -42,15 +45,27 @@ def write_report(
     measured: tuple[MeasuredStack, ...],
     judged: tuple[Judged, ...],
     contributions: tuple[Contribution, ...] = (),
+    interactions: tuple[Interaction, ...] = (),
+    prospects: Prospects | None = None,
 ) -> Path:
-    """Writes both reports into the run's folder; the path of the page."""
+    """Writes both reports into the run's folder; the path of the page.
+
+    Args:
+        prospects: What was said before the search, if anything was.
+    """
     folder = session.request.folder
     pairs = gather_pairs(session, judged)
-    report = make_report(session, agents, measured, judged, pairs, contributions)
+    report = replace(
+        make_report(session, agents, measured, judged, pairs),
+        contributions=contributions,
+        interactions=interactions,
+        bounds=prospects.bounds if prospects else (),
+        not_tried=prospects.not_tried if prospects else (),
+    )
     text = json.dumps(to_json(report), indent=2, ensure_ascii=False)
-    (folder / "report.json").write_text(text, encoding="utf-8")
+    write_whole(folder / "report.json", text)
     page = folder / "report.html"
-    page.write_text(render_html(report, pairs.sheets), encoding="utf-8")
+    write_whole(page, render_html(report, pairs.sheets))
     return page
 
 
@@ -60,9 +75,8 @@ def make_report(
     measured: tuple[MeasuredStack, ...],
     judged: tuple[Judged, ...],
     pairs: JudgedPairs = NO_PAIRS,
-    contributions: tuple[Contribution, ...] = (),
 ) -> RunReport:
-    """The report as data."""
+    """The report as data: what the session, the agents and the stacks say."""
     winner = find_winner(judged)
     stacks = [_stack_report(stack, judged) for stack in measured]
     members = {
@@ -90,12 +104,12 @@ def make_report(
         memory=_memory(winner),
         cold_start=_cold_start(winner),
         evidence=winner.gate.engagement if winner else {},
-        contributions=contributions,
         pairs=pairs.points,
         clips=pairs.clips,
         redundancy=_redundancy(session.diagnosis),
         attention=_sparsity(session.diagnosis),
         settling=session.diagnosis.settling,
+        time_shares=share_time(session.diagnosis),
     )
 
 
@@ -152,30 +166,40 @@ def _headline(
         )
     if judged:
         return f"{len(judged)} stack(s) at the gate, none accepted: {judged[-1].reason}"
-    if measured:
-        return f"{len(measured)} stack(s) measured, none fit for the gate: {measured[0].reason}"
+    reasons = [stack.reason for stack in measured if stack.reason]
+    if reasons:
+        return f"{len(measured)} stack(s) measured, none fit for the gate: {reasons[0]}"
     return "No technique gained beyond the timing noise within the quality budget."
 
 
 def _stack_report(stack: MeasuredStack, judged: tuple[Judged, ...]) -> StackReport:
     at_gate = next((item for item in judged if item.measured is stack), None)
-    speed = at_gate.numbers.speed if at_gate and at_gate.numbers else stack.speed
-    status = "measured"
-    if at_gate is not None:
-        status = "accepted" if at_gate.is_accepted else "rejected"
-    elif stack.reason:
-        status = "out"
+    composed = _ratio(stack.speed) if stack.speed else None
+    final = _ratio(at_gate.numbers.speed) if at_gate and at_gate.numbers else None
+    prediction = stack.candidate.prediction
+    low, high = prediction.interval
     return StackReport(
         label=stack.candidate.label,
         members=tuple(asdict(item) for item in stack.candidate.stack),
-        speedup=_ratio(speed) if speed else None,
-        predicted_speedup=stack.candidate.predicted_speedup,
+        speedup=final or composed,
+        predicted_speedup=prediction.speedup,
         psnr=stack.quality.psnr if stack.quality else None,
-        status=status,
+        status=_status(stack, at_gate),
         reason=at_gate.reason if at_gate else stack.reason,
         verdict=at_gate.gate.verdict if at_gate else None,
         edge=stack.edge.text if stack.edge else "",
+        predicted_psnr=prediction.psnr,
+        predicted_low=low,
+        predicted_high=high,
+        composed_speedup=composed if final else None,
+        is_prediction=stack.is_prediction,
     )
+
+
+def _status(stack: MeasuredStack, at_gate: Judged | None) -> str:
+    if at_gate is not None:
+        return "accepted" if at_gate.is_accepted else "rejected"
+    return "out" if stack.reason else "measured"
 
 
 def _agent_report(record: AgentRecord) -> AgentReport:

@@ -12,7 +12,10 @@ from sol.search.budget import Budget
 from sol.search.crew import Crew
 from sol.search.executors.base import Executor
 from sol.search.journal import Journal
+from sol.search.ledger import Ledger
 from sol.search.records import QualityFloor, Speed, WorkerInfo
+from sol.search.spent import SpentTime
+from sol.search.trial_store import TrialStore
 from sol.search.worker import Pair
 from sol.stages.evidence import VideoScorer
 from sol.stages.gate import Gate
@@ -31,6 +34,9 @@ class TuneRequest:
         seed: Of the search; the same seed on the same measurements takes the same decisions.
         folder: The run's own, already made.
         scorer: Of finished videos, where the back-end is VBench.
+        store: Keeps the trials on disk; None where none are kept.
+        spent: The search time that earlier starts of this run have used.
+        ledger: What was measured by earlier starts of this run.
     """
 
     model: str
@@ -43,6 +49,9 @@ class TuneRequest:
     seed: int
     folder: Path
     scorer: VideoScorer | None = None
+    store: TrialStore | None = None
+    spent: SpentTime | None = None
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ when it is run.
 
 from __future__ import annotations
 
-from sol.search.crew import Job
+from sol.search.crew import TRIAL_LIMIT_S, Job
 from sol.search.offering import Config, Rivals
-from sol.search.orchestrator import TRIAL_LIMIT_S
 from sol.stages.request import Session
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sol.search.crew import Job
+from sol.search.crew import TRIAL_LIMIT_S, Job
 from sol.search.offering import Config
-from sol.search.orchestrator import TRIAL_LIMIT_S
 from sol.stages.request import Session
 
 _SHARE = 8

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import starmap
 
 from sol.models.prompts import calibration_prompts
 from sol.search.agent import AgentState
-from sol.search.crew import Crew, Job
+from sol.search.crew import TRIAL_LIMIT_S, Crew, Job
 from sol.search.executors.base import Executor
 from sol.search.journal import Journal
 from sol.search.offering import TriedOut
-from sol.search.orchestrator import TRIAL_LIMIT_S
 from sol.search.posting import post
 from sol.search.records import Brief, Finding, Offer, Speed, WorkerInfo
+from sol.search.warm_start import Precedent, put_first
 from sol.search.worker import Pair, WorkerPlan
 from sol.skills.policies import POLICIES
-from sol.stages.diagnosis_lines import write_diagnosis
+from sol.stages.diagnosis_lines import write_diagnosis, write_prospects
+from sol.stages.diagnosis_page import write_diagnosis_page
 from sol.stages.evidence import GateSetting
 from sol.stages.gate import Gate
+from sol.stages.prospects import Prospects, Sensitivity, SkillProspects, bounds_of
+from sol.stages.recipes import recall_precedents
 from sol.stages.request import Session, TuneRequest
 from sol.stages.rivals import choose_rivals
 from sol.stages.sensitivity import measure_parts
+from sol.stages.time_shares import share_time
 from sol.target import Target
+from sol.validator.report.model import NotTried, SkillBound
 from sol.validator.verdict import Look
 
 _START = "start"
@@ -70,35 +77,61 @@ def start_session(request: TuneRequest, executor: Executor, journal: Journal) ->
     )  # fmt: skip
 
 
-def brief_agents(session: Session) -> tuple[AgentState, ...]:
-    """Starts one agent a skill with the techniques that apply here, and posts what is known."""
-    states = tuple(_brief_agent(session, skill) for skill in session.request.skills)
-    for skill in session.request.skills:
+@dataclass(frozen=True)
+class Briefing:
+    """What the search starts from."""
+
+    states: tuple[AgentState, ...]
+    prospects: Prospects
+
+
+def prepare_search(session: Session) -> Briefing:
+    """Starts one agent a skill with the techniques that apply here, and posts what is known.
+
+    What the diagnosis promises is shown before the first trial: as journal lines, and as a page
+    in the run's folder.
+    """
+    request = session.request
+    precedents = recall_precedents(session.target, request.folder, session.journal)
+    briefed = [_brief_agent(session, skill, precedents.found) for skill in request.skills]
+    prospects = Prospects(share_time(session.diagnosis), tuple(seen for _, seen in briefed))
+    write_prospects(session.journal, _START, prospects)
+    page = write_diagnosis_page(session, prospects)
+    session.journal.write(_START, "page", path=str(page))
+    for skill in request.skills:
         fact = POLICIES[skill].fact(session.diagnosis)
         if fact is not None:
             finding = Finding(skill, fact.text, fact.data)
-            post(finding, session.request.skills, session.executor, session.journal)
-    return states
+            post(finding, request.skills, session.executor, session.journal)
+    return Briefing(tuple(state for state, _ in briefed), prospects)
 
 
-def _brief_agent(session: Session, skill: str) -> AgentState:
+def _brief_agent(
+    session: Session, skill: str, precedents: tuple[Precedent, ...]
+) -> tuple[AgentState, SkillProspects]:
     tried = TriedOut(choose_rivals(session, skill), measure_parts(session, skill))
     offers, inapplicable = session.crew.run(
         Job("offers", (skill, session.diagnosis, tried), TRIAL_LIMIT_S)
     )
-    brief = _make_brief(session, skill, offers)
+    brief = _make_brief(session, skill, tuple(put_first(offer, precedents) for offer in offers))
     session.executor.start_agent(brief)
     hopeless: Mapping[str, str] = session.executor.ask_agent(skill, "obstacles")
+    left_out = {**inapplicable, **hopeless}
     session.journal.write(
         skill,
         "observe",
         techniques=[offer.technique for offer in offers if offer.technique not in hopeless],
-        not_applicable={**inapplicable, **hopeless},
+        not_applicable=left_out,
         bound=round(brief.bound, 2),
         bound_if=brief.reason,
     )
     state: AgentState = session.executor.ask_agent(skill, "state")
-    return state
+    return state, SkillProspects(
+        bound=SkillBound(skill, brief.bound, brief.reason),
+        techniques=bounds_of(skill, brief.offers, left_out),
+        not_tried=tuple(NotTried(name, reason) for name, reason in left_out.items()),
+        sensitivities=tuple(starmap(Sensitivity, tried.part_errors.items())),
+    )
 
 
 def _make_brief(session: Session, skill: str, offers: tuple[Offer, ...]) -> Brief:

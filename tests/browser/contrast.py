@@ -13,8 +13,19 @@ def contrast(one: str, other: str) -> float:
     return (bright + 0.05) / (dark + 0.05)
 
 
+def blend(colour: str, ground: str, opacity: float) -> str:
+    """What is seen of a colour over an opaque ground."""
+    levels = zip(_levels(colour), _levels(ground), strict=True)
+    mixed = (round(opacity * one + (1 - opacity) * other) for one, other in levels)
+    return f"rgb({', '.join(map(str, mixed))})"
+
+
+def _levels(colour: str) -> list[int]:
+    return [int(n) for n in re.findall(r"\d+", colour)[:3]]
+
+
 def _luminance(colour: str) -> float:
-    red, green, blue = (_linear(int(n) / 255) for n in re.findall(r"\d+", colour)[:3])
+    red, green, blue = (_linear(level / 255) for level in _levels(colour))
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 

@@ -4,13 +4,15 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from browser.contrast import contrast
+from browser.contrast import blend, contrast
 from report_examples import make_example_sheets, make_report, moving_square
 
 from sol.validator.report.page import render_html
 
 READABLE = 4.5
 """WCAG 2.2, 1.4.3: contrast of text."""
+DRAWN = 3.0
+"""WCAG 2.2, 1.4.11: contrast of what a drawing is read by."""
 
 PIXELS = """(canvas) => {
   const copy = new OffscreenCanvas(canvas.width, canvas.height);
@@ -24,6 +26,11 @@ COLOURS = """(elements) => elements.filter((e) => e.checkVisibility()).map((elem
     ground = ground.parentElement;
   return [getComputedStyle(element).color, getComputedStyle(ground).backgroundColor];
 })"""
+
+PAINT = """(element, paint) => {
+  const style = getComputedStyle(element);
+  return [style[paint], style[`${paint}Opacity`]];
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +251,38 @@ def test_it_prints_in_dark_on_white_with_stills(open_page, scheme):
         assert page.locator(".stills img").first.is_visible()
         assert not page.locator("canvas").first.is_visible()
         assert page.locator("#others table").first.is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("selector", "paint"),
+    [
+        (".guess circle", "fill"),
+        (".guess line", "stroke"),
+        (".pareto-line", "stroke"),
+        ("#time .gain", "fill"),
+    ],
+)
+def test_what_is_drawn_stands_out(open_page, scheme, selector, paint):
+    with open_page(color_scheme=scheme) as page:
+        drawn = page.locator(selector).first
+        colour, opacity = drawn.evaluate(PAINT, paint)
+        card = page.locator("section").first
+        ground = card.evaluate("(e) => getComputedStyle(e).backgroundColor")
+        assert contrast(blend(colour, ground, float(opacity)), ground) >= DRAWN
+
+
+def test_the_plots_of_predictions_stand_beside_one_another_where_there_is_room(open_page):
+    places = {}
+    for width in (1280, 400):
+        with open_page(viewport={"width": width, "height": 800}) as page:
+            boxes = [plot.bounding_box() for plot in page.locator(".plots .scroll").all()]
+            places[width] = [(box["x"], box["y"]) for box in boxes]
+    (left, right), (above, below) = places[1280], places[400]
+    assert left[1] == right[1]
+    assert left[0] < right[0]
+    assert above[0] == below[0]
+    assert above[1] < below[1]
 
 
 @pytest.mark.parametrize("width", [320, 400, 768])

@@ -2,8 +2,15 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
-from sol.measure.stats import bootstrap_median, mean_by_unit, one_sided_lower, t_lower
+from sol.measure.stats import (
+    bootstrap_median,
+    mean_by_unit,
+    one_sided_lower,
+    rank_correlation,
+    t_lower,
+)
 
 
 @pytest.fixture
@@ -91,3 +98,40 @@ def test_students_bound_is_the_textbooks():
     assert t_lower([3.0, 3.0]) == 3.0
     with pytest.raises(ValueError, match="at least 2"):
         t_lower([1.0])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([1.0, 2.0, 3.0], [10.0, 20.0, 1000.0], 1.0),
+        ([1.0, 2.0, 3.0], [3.0, 2.0, -math.inf], -1.0),
+        ([1.0, 2.0, 3.0, 4.0], [1.0, 3.0, 2.0, 4.0], 0.8),
+        ([1.0, 2.0, 2.0, 3.0], [1.0, 2.0, 3.0, 4.0], 4.5 / math.sqrt(4.5 * 5)),
+    ],
+    ids=["same order", "opposite order", "two swapped", "ties share their mean rank"],
+)
+def test_rank_correlation_sees_the_order_alone(one, other, expected):
+    assert rank_correlation(one, other) == pytest.approx(expected)
+
+
+def test_rank_correlation_is_spearmans(rng):
+    one, other = rng.integers(0, 6, (2, 40)).astype(float)
+    assert rank_correlation(one, other) == pytest.approx(spearmanr(one, other).statistic)
+
+
+def test_equal_values_have_no_order():
+    assert rank_correlation([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ([1.0], [1.0], "at least 2"),
+        ([1.0, 2.0], [1.0, 2.0, 3.0], "2 and 3 values"),
+        ([1.0, 2.0], [1.0, math.nan], "NaN has no rank"),
+    ],
+    ids=["one value", "not paired", "not a number"],
+)
+def test_what_cannot_be_ranked_is_refused(one, other, words):
+    with pytest.raises(ValueError, match=words):
+        rank_correlation(one, other)

@@ -1,13 +1,13 @@
-"""Which stacks are measured and judged, and when the search for a faster one ends."""
+"""Which stacks go to the gate, and when the search for a faster one ends."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 from examples import diagnosis_of
+from searches import search_of
 from sessions import JudgedWorker, session_of
 
-from sol.search.orchestrator import AgentRecord
 from sol.search.records import FrontierPoint, Proposal, Quality, Speed
 from sol.skills.registry import get_technique
 from sol.space import Space
@@ -32,67 +32,73 @@ class PlainWorker(JudgedWorker):
 @pytest.fixture
 def session(tmp_path, journal):
     diagnosis = diagnosis_of((0.1,))
-    return session_of(PlainWorker, journal, tmp_path, diagnosis, stacks=1, n_calibration=1)
+    return session_of(PlainWorker, journal, tmp_path, diagnosis, stacks=4, n_calibration=1)
 
 
-def point(technique: str, speed: float, psnr: float = 45.0, good: bool = True, really: float = 0):
-    config = {"psnr": psnr, "good": good, "really": really or speed}
+def point(technique: str, speed: float, psnr: float = 45.0, good: bool = True):
+    config = {"psnr": psnr, "good": good, "really": speed}
     return FrontierPoint(
-        Proposal(1, get_technique(technique).skill, technique, config, "", 1.0),
+        Proposal(
+            1, get_technique(technique).skill, technique, config, "", 1.0, knobs=tuple(config)
+        ),
         Quality(psnr, psnr, 0.9, speed, 2),
-        Speed(speed, speed, speed, 3, (1.0,), (1.0 / speed,)),
+        Speed(speed, speed - 0.02, speed + 0.02, 3, (1.0,), (1.0 / speed,)),
     )
 
 
 def choose(session, *points):
-    agents: dict[str, AgentRecord] = {}
-    for p in points:
-        record = agents.setdefault(p.proposal.skill, AgentRecord(p.proposal.skill, 4.0))
-        record.frontier += (p,)
-        record.spaces = {**record.spaces, p.proposal.technique: Space()}
-    return choose_stack(session, agents)
+    spaces = {p.proposal.technique: Space() for p in points}
+    return choose_stack(session, search_of(session, *points, spaces=spaces))
 
 
 def techniques(stack):
     return {item.technique for item in stack.measured.candidate.stack}
 
 
-def test_a_stack_that_was_promised_more_is_measured_though_one_is_accepted(session):
-    """The first is slower than predicted: the second, predicted a little slower, wins."""
-    points = (point("easycache", 1.9, really=1.5), point("planned", 1.8))
-    _, judged = choose(session, *points)
-    assert [j.is_accepted for j in judged] == [True, True]
-    assert techniques(find_winner(judged)) == {"planned"}
+def test_the_fastest_goes_to_the_gate_and_the_others_stay_where_it_is_accepted(session):
+    choice = choose(session, point("easycache", 1.9), point("planned", 1.8))
+    assert [techniques(j) for j in choice.judged] == [{"easycache"}]
+    assert choice.judged[0].is_accepted
 
 
-def test_what_is_predicted_slower_than_the_winner_is_not_measured(session):
-    measured, judged = choose(session, point("easycache", 1.9), point("planned", 1.8))
-    assert len(measured) == len(judged) == 1
-    assert techniques(find_winner(judged)) == {"easycache"}
-
-
-def test_what_is_no_better_than_a_rejected_stack_waits_for_what_is(session):
-    points = (
+def test_what_is_no_better_than_a_rejected_stack_does_not_go_there(session):
+    choice = choose(
+        session,
         point("easycache", 2.0, psnr=40.0, good=False),
         point("teacache", 1.9, psnr=41.0, good=False),
         point("planned", 1.8, psnr=50.0),
     )
-    measured, judged = choose(session, *points)
-    assert [techniques(j) for j in judged] == [{"easycache"}, {"planned"}]
-    assert len(measured) == 2
+    assert [techniques(j) for j in choice.judged] == [{"easycache"}, {"planned"}]
+    assert techniques(find_winner(choice.judged)) == {"planned"}
 
 
-def test_once_one_is_accepted_overlapping_gains_are_no_reason_to_go_on(session):
-    """easycache and pab both reuse: multiplied they are predicted faster than either."""
-    measured, judged = choose(session, point("easycache", 1.9), point("pab", 1.5))
-    assert [techniques(j) for j in judged] == [{"easycache"}]
-    assert len(measured) == 1
+def test_a_stack_with_all_the_loss_of_a_rejected_one_is_not_judged(session):
+    choice = choose(session, point("easycache", 2.0, good=False), point("text_kv", 1.2))
+    judged = [techniques(j) for j in choice.judged]
+    assert judged[0] >= {"easycache"}
+    assert all("easycache" not in names for names in judged[1:])
 
 
-def test_what_does_not_overlap_is_combined(session):
-    points = (point("easycache", 1.9), point("int8_dynamic", 1.4))
-    _, judged = choose(session, *points)
-    assert techniques(find_winner(judged)) == {"easycache", "int8_dynamic"}
+def test_what_does_not_exclude_one_another_is_combined(session):
+    choice = choose(session, point("easycache", 1.9), point("int8_dynamic", 1.4))
+    assert techniques(find_winner(choice.judged)) == {"easycache", "int8_dynamic"}
+
+
+def test_every_measured_stack_is_told_the_fastest_first(session):
+    choice = choose(session, point("easycache", 1.9), point("int8_dynamic", 1.4))
+    speeds = [stack.speedup for stack in choice.measured]
+    assert speeds == sorted(speeds, reverse=True)
+    assert len(speeds) == 3
+
+
+def test_what_gains_nothing_beyond_the_noise_is_not_judged(session):
+    assert choose(session, point("easycache", 1.02)).judged == []
+
+
+def test_without_a_setting_there_is_nothing_to_judge(session):
+    choice = choose(session)
+    assert choice.judged == []
+    assert choice.measured == ()
 
 
 def test_nothing_is_the_winner_of_nothing():

@@ -17,7 +17,7 @@ SEEN = replace(DIAGNOSIS, attention=ATTENTION, settling=SETTLING)
 def test_each_recording_has_a_line(journal, journal_lines):
     write_diagnosis(journal, "start", SEEN)
     lines = {line["turn"]: line for line in journal_lines()}
-    assert list(lines) == ["diagnosis", "redundancy", "attention", "settling"]
+    assert list(lines) == ["diagnosis", "times", "redundancy", "attention", "settling"]
     seen = lines["attention"]
     assert (seen["least_mass"], seen["most_mass"]) == (0.25, 0.9)
     assert (seen["error_drop"], seen["error_mean"]) == (0.4, 0.2)
@@ -28,7 +28,7 @@ def test_each_recording_has_a_line(journal, journal_lines):
 
 def test_what_was_not_recorded_has_no_line(journal, journal_lines):
     write_diagnosis(journal, "start", replace(SEEN, attention=None, settling=None))
-    assert [line["turn"] for line in journal_lines()] == ["diagnosis", "redundancy"]
+    assert [line["turn"] for line in journal_lines()] == ["diagnosis", "times", "redundancy"]
 
 
 def test_long_tables_stay_out_of_the_journal(journal, journal_lines):

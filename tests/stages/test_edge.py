@@ -7,24 +7,28 @@ from typing import Any
 import pytest
 from examples import DIAGNOSIS
 from fakes import CliffWorker
+from searches import search_of
 from sessions import JudgedWorker, session_of
 
 from sol.integrator.compose import Candidate
-from sol.search.orchestrator import AgentRecord
+from sol.integrator.cost import shares_of
+from sol.integrator.effects import effect_of
+from sol.integrator.prediction import StackModel
 from sol.search.records import FrontierPoint, Proposal, Quality, Speed
-from sol.space import Choice, Float, Ranked, Space
-from sol.stages.choose import choose_stack
+from sol.skills.registry import TECHNIQUES
+from sol.space import Choice as AnyOf
+from sol.space import Float, Ranked, Space
+from sol.stages.choose import Choice, choose_stack
 from sol.stages.edge import NO_EDGE, bolder_neighbour, check_edge
 from sol.stages.recipe import make_recipe
 from sol.stages.report import make_report
-from sol.technique import StackItem
 from sol.validator.report.model import to_json
 from sol.validator.report.page import render_html
 
 SPACES = {
     "easycache": Space({"threshold": Float(0.0, 1.0, bolder="up")}),
     "step_mask": Space({"skip": Ranked(("2", "2,4", "2,4,6"))}),
-    "int8_dynamic": Space({"layers": Choice(("all", "feed_forward"))}),
+    "int8_dynamic": Space({"layers": AnyOf(("all", "feed_forward"))}),
     "text_kv": Space(),
 }
 SAFE, ON_EDGE = 0.2, 0.28
@@ -55,12 +59,13 @@ def point(technique: str, **config: Any) -> FrontierPoint:
 
 
 def candidate(*points: FrontierPoint) -> Candidate:
-    stack = tuple(StackItem(p.proposal.technique, p.proposal.config) for p in points)
-    return Candidate(stack, points, 1.5, 45.0)
+    effects = tuple(effect_of(p.proposal, p.quality, p.speed) for p in points)
+    model = StackModel(shares_of(DIAGNOSIS), TECHNIQUES)
+    return Candidate(effects, model.predict(effects))
 
 
-def record(*points: FrontierPoint) -> dict[str, AgentRecord]:
-    return {"cache": AgentRecord("cache", 4.0, frontier=points, spaces=SPACES)}
+def choose(session, *points: FrontierPoint, spaces=SPACES) -> Choice:
+    return choose_stack(session, search_of(session, *points, spaces=spaces))
 
 
 def test_a_planted_stack_on_the_edge_is_found_and_says_where_it_falls(session):
@@ -113,7 +118,8 @@ def test_where_nothing_can_move_there_is_no_edge_and_nothing_is_measured(session
 
 def test_the_next_stack_follows_one_on_the_edge(session):
     points = (point("easycache", threshold=ON_EDGE), point("easycache", threshold=SAFE))
-    measured, judged = choose_stack(session, record(*points))
+    choice = choose(session, *points)
+    measured, judged = choice.measured, choice.judged
     assert [j.measured.candidate.stack[0].config["threshold"] for j in judged] == [SAFE]
     assert judged[-1].is_accepted
     fallen = next(m for m in measured if m.edge and m.edge.has_fallen)
@@ -124,7 +130,8 @@ def test_the_next_stack_follows_one_on_the_edge(session):
 
 def test_what_holds_the_loss_of_a_stack_on_the_edge_is_not_looked_at_again(session, journal_lines):
     points = (point("easycache", threshold=ON_EDGE), point("text_kv"))
-    measured, judged = choose_stack(session, record(*points))
+    choice = choose(session, *points)
+    measured, judged = choice.measured, choice.judged
     looks = [line for line in journal_lines() if line["agent"] == "edge"]
     assert len([look for look in looks if look["fallen"]]) == 1
     assert [j.measured.candidate.label for j in judged] == ["text_kv"]
@@ -133,12 +140,12 @@ def test_what_holds_the_loss_of_a_stack_on_the_edge_is_not_looked_at_again(sessi
 
 def test_the_recipe_and_the_report_say_how_far_it_stands_from_the_edge(session):
     points = (point("easycache", threshold=ON_EDGE), point("easycache", threshold=SAFE))
-    agents = record(*points)
-    measured, judged = choose_stack(session, agents)
+    choice = choose(session, *points)
+    measured, judged = choice.measured, tuple(choice.judged)
     quality = {check.name: check for check in make_recipe(session, judged[-1]).evidence.quality}
     edge = quality["edge_psnr"]
     assert (edge.value, edge.bound, edge.margin, edge.n) == (45.0, 45.0, 30.0, 2)
-    report = make_report(session, agents, measured, judged)
+    report = make_report(session, {}, measured, judged)
     edges = {stack["label"]: stack["edge"] for stack in to_json(report)["stacks"]}
     assert edges["easycache threshold=0.2"].startswith("bolder neighbour")
     assert edges["easycache threshold=0.28"].startswith("on the edge")
@@ -148,14 +155,14 @@ def test_the_recipe_and_the_report_say_how_far_it_stands_from_the_edge(session):
 
 
 def test_a_recipe_without_an_edge_says_that_nothing_was_measured(session):
-    _, judged = choose_stack(session, record(point("text_kv")))
+    judged = choose(session, point("text_kv")).judged
     quality = {check.name: check for check in make_recipe(session, judged[-1]).evidence.quality}
     edge = quality["edge_psnr"]
     assert (edge.value, edge.bound, edge.margin, edge.n) == (None, None, None, 0)
 
 
 def test_nothing_but_the_look_over_the_edge_keeps_the_planted_stack_out(session):
-    agents = record(point("easycache", threshold=ON_EDGE))
-    agents["cache"].spaces = {"easycache": Space()}
-    _, judged = choose_stack(session, agents)
+    judged = choose(
+        session, point("easycache", threshold=ON_EDGE), spaces={"easycache": Space()}
+    ).judged
     assert judged[-1].is_accepted

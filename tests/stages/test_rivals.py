@@ -6,7 +6,7 @@ from fakes import SPACES, FakeWorker
 from sessions import session_of
 
 from sol.stages.rivals import choose_rivals
-from sol.stages.start import brief_agents
+from sol.stages.start import prepare_search
 
 GROUPS = (({"skip": "3"}, {"skip": "4"}, {"skip": "5"}), ({"skip": "3-4"}, {"skip": "4-5"}))
 ERRORS = {"3": 0.3, "4": 0.1, "5": 0.2, "3-4": 0.4, "4-5": 0.5}
@@ -60,5 +60,5 @@ def test_a_group_that_cannot_be_run_keeps_its_first(make_session):
 
 
 def test_the_space_is_made_from_the_best(make_session):
-    brief_agents(make_session(RivalWorker))
+    prepare_search(make_session(RivalWorker))
     assert RivalWorker.seen == {"easycache": ({"skip": "4"}, {"skip": "3-4"})}

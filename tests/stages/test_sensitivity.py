@@ -8,7 +8,7 @@ from fakes import FakeWorker
 from sessions import session_of
 
 from sol.stages.sensitivity import measure_parts
-from sol.stages.start import brief_agents
+from sol.stages.start import prepare_search
 
 N_PARTS = 11
 PARTS = tuple({"layers": f"qkv={block}"} for block in range(N_PARTS))
@@ -57,7 +57,7 @@ def test_every_part_is_measured_in_order(session, journal_lines):
 
 
 def test_the_spaces_are_made_with_them(session):
-    brief_agents(session)
+    prepare_search(session)
     assert len(PartWorker.seen["int8_dynamic"]) == N_PARTS
 
 

@@ -3,53 +3,26 @@ import hashlib
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 from report_examples import (
+    BOUNDS,
     CHECKS,
     CONTRIBUTIONS,
     HOSTILE,
+    NOTHING,
     REJECTED,
     STACKS,
     TARGET,
+    TIME_SHARES,
     make_example_sheets,
     make_report,
 )
+from report_reading import Page
 
 from sol.validator.report.markup import Markup, element, join
 from sol.validator.report.model import AgentReport, Point, StartCost, to_json
 from sol.validator.report.page import render_html
-from sol.validator.report.scatter import find_ticks
-
-
-class Page(HTMLParser):
-    """The tags, the attributes and the text of a page; fails on tags that do not match."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.attributes, self.texts = [], [], [], []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes.append(dict(attrs))
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-    @property
-    def text(self):
-        return " ".join(self.texts)
-
-    def with_class(self, name):
-        return [a for a in self.attributes if name in a.get("class", "").split()]
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +103,7 @@ def test_a_player_says_what_its_pixels_are(page):
 
 
 def test_the_scatter_marks_the_winner_and_its_members_alone(page):
-    assert len(page.with_class("mark")) == 33 + 2
+    assert len(page.with_class("mark")) == 33 + 5
     assert len(page.with_class("chosen")) == 2 + 1
 
 
@@ -139,7 +112,8 @@ def test_every_check_of_the_winner_has_a_row_and_a_picture(page):
         assert check.name in page.texts
     drawn = [*CHECKS, *CHECKS, *STACKS[1].verdict.strata]
     contributed = [c for c in CONTRIBUTIONS if c.adds]
-    assert len(page.with_class("bar")) == len(drawn) + len(contributed)
+    others = [*contributed, *TIME_SHARES, *BOUNDS]
+    assert len(page.with_class("bar")) == len(drawn) + len(others)
 
 
 def test_checks_are_grouped_by_stage_and_the_failed_come_first():
@@ -169,7 +143,7 @@ def test_every_pair_is_a_dot_and_the_worst_of_each_metric_stands_out(page):
 
 def test_what_each_member_adds_is_told_with_its_interval(page):
     assert "1.4x (1.36 to 1.44, n = 5)" in page.texts
-    assert page.texts.count("inside the noise") == 1
+    assert page.texts.count("inside the noise") == 2
     assert "not measured: it needs what was left out" in page.texts
 
 
@@ -241,15 +215,14 @@ def test_memory_is_told_before_during_and_after(page):
 
 
 def test_an_empty_run_still_renders():
-    nothing = {"stacks": (), "frontier": (), "agents": (), "memory": {}, "pairs": (), "clips": ()}
-    empty = make_report(**REJECTED | nothing)
+    empty = make_report(**REJECTED | NOTHING)
     page = Page(render_html(empty, {}))
     assert "No stack reached the gate." in page.text
     assert "No setting was measured" in page.text
 
 
 def test_one_setting_alone_can_be_drawn():
-    point = Point("cache", "easycache", "easycache", 1.0, 30.0, "kept")
+    point = Point("cache", "easycache", "easycache", 1.0, 30.0, "measured")
     page = Page(render_html(make_report(**REJECTED | {"stacks": (), "frontier": (point,)}), {}))
     assert len(page.with_class("mark")) == 1
 
@@ -266,19 +239,11 @@ def test_json_is_plain_and_finite():
     assert data["pairs"][-1]["prompt"] == HOSTILE
     assert data["clips"][0]["reasons"] == ["lowest psnr, 24.1", "lowest ssim, 0.902"]
     assert data["contributions"][1]["is_noise"] is True
+    assert data["pareto_set"] == [5, 3, 1, 0]
+    assert data["agreement"]["speedup"]["n"] == 4
+    assert data["agreement"]["psnr"]["rank_correlation"] == 1.0
+    assert data["interactions"][1]["second"] == HOSTILE
     assert data["stacks"][1]["verdict"]["looks"][1]["outcome"] == "undecided"
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [
-        (0.9, 1.9, (1.0, 1.2, 1.4, 1.6, 1.8)),
-        (17.0, 62.0, (20.0, 30.0, 40.0, 50.0, 60.0)),
-        (0.98, 1.02, (0.98, 0.99, 1.0, 1.01, 1.02)),
-    ],
-)
-def test_ticks_are_round_and_inside(low, high, expected):
-    assert find_ticks(low, high) == pytest.approx(expected)
 
 
 def test_elements_escape_text_and_attributes_but_not_markup():

@@ -1,52 +1,80 @@
-"""What each member of the accepted stack adds: its gain as a bar, and what it costs in quality."""
+"""What each member adds to a stack: its gain as a bar, and what it costs in quality."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from sol.measure.stats import Interval
-from sol.validator.report.markup import Child, Markup, element, join, table
+from sol.validator.report.markup import Child, Markup, badge, element, join, table
 from sol.validator.report.model import Contribution
-from sol.validator.report.numbers import show, show_interval
-from sol.validator.report.scatter import PSNR_SHOWN_DB
+from sol.validator.report.numbers import PSNR_SHOWN_DB, show, show_interval
 
 _WIDTH, _HEIGHT, _PAD = 220, 22, 6
 _CAP = 5
+_HEAD = (
+    "Member",
+    "Speed-up with it",
+    "Without it",
+    "It adds",
+    "From 1x",
+    "PSNR with it",
+    "Without it",
+    "Costs",
+    "So it",
+)
 
 
 def show_contributions(contributions: Sequence[Contribution]) -> Markup | None:
-    """A row for each member; None where a stack has but one, whose gain is the stack's."""
+    """A table for each stack that was taken apart; None where none was."""
     if not contributions:
         return None
     intervals = [c.adds for c in contributions if c.adds]
     low = min([1.0, *(interval.low for interval in intervals)])
     high = max([1.0, *(interval.high for interval in intervals)])
-    rows = [_row(item, (low, high)) for item in contributions]
-    head = ("Left out", "Speed-up without it", "It adds", "From 1x", "PSNR without it", "Costs")
+    by_stack: dict[str, list[Contribution]] = {}
+    for item in contributions:
+        by_stack.setdefault(item.stack, []).append(item)
     words = (
         "Measured by leaving one member out, on calibration prompts. What members add does not "
         "multiply to the whole where they gain from the same redundancy. Inside the noise: the "
-        "low end is no higher than what the baseline reads, in this run, against itself."
+        "low end is no higher than what the baseline reads, in this run, against itself. What "
+        "follows the removal of a member is measured without it."
     )
     return join(
-        element("h3", "What each member adds"),
-        table("Contributions", head, rows),
+        *(_show_stack(stack, items, (low, high)) for stack, items in by_stack.items()),
         element("p", words, class_="quiet"),
     )
 
 
+def _show_stack(
+    stack: str, contributions: Sequence[Contribution], ends: tuple[float, float]
+) -> Markup:
+    rows = [_row(item, ends) for item in contributions]
+    name = f"Contributions to {stack}" if stack else "Contributions"
+    return join(element("h3", stack) if stack else None, table(name, _HEAD, rows))
+
+
 def _row(item: Contribution, ends: tuple[float, float]) -> tuple[Child, ...]:
     name = element("code", item.technique)
-    if item.reason:
-        return (name, f"not measured: {item.reason}", None, None, None, None)
+    if item.adds is None and not item.removed:
+        return (name, *(None,) * (len(_HEAD) - 2), f"not measured: {item.reason}")
     return (
         name,
+        show_interval(item.speedup_with, "x"),
         show_interval(item.speedup_without, "x"),
         show_interval(item.adds, "x"),
         join(_draw(item.adds, ends, item.is_noise) if item.adds else None, _say_noise(item)),
+        show(item.psnr_with, " dB"),
         show(item.psnr_without, " dB"),
         _show_cost(item),
+        _tell(item),
     )
+
+
+def _tell(item: Contribution) -> Child:
+    if item.removed:
+        return join(badge(False, "removed"), f" {item.reason}" if item.reason else None)
+    return "stays"
 
 
 def _say_noise(item: Contribution) -> Markup | None:

@@ -41,12 +41,14 @@ def join(*children: Child) -> Markup:
     return Markup("".join(_escape(child) for child in children if child is not None))
 
 
-def table(label: str, head: tuple[str, ...], rows: list[tuple[Child, ...]]) -> Markup:
+def table(
+    label: str, head: tuple[str, ...], rows: list[tuple[Child, ...]], class_: str | None = None
+) -> Markup:
     """A table with a heading for each column; an empty cell shows a dash."""
     cells = join(*(element("th", text, scope="col") for text in head))
     body = join(*(element("tr", *(element("td", cell or NONE) for cell in row)) for row in rows))
-    content = element("table", element("thead", element("tr", cells)), element("tbody", body))
-    return scroll(label, content)
+    parts = (element("thead", element("tr", cells)), element("tbody", body))
+    return scroll(label, element("table", *parts, class_=class_))
 
 
 def badge(passed: bool, text: str) -> Markup:

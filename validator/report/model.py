@@ -10,7 +10,10 @@ from typing import Any, Literal
 from sol.diagnosis import Settling
 from sol.measure.stats import Interval
 from sol.target import Target
-from sol.validator.verdict import Verdict
+from sol.validator.report.agreement import Agreement, compare_guesses
+from sol.validator.report.pareto import find_pareto_set
+from sol.validator.report.sparsity import SparsityReport
+from sol.validator.report.stack import StackReport
 
 SCHEMA = "sol.report/1"
 
@@ -43,30 +46,6 @@ class Point:
     status: str
     reason: str = ""
     in_winner: bool = False
-
-
-@dataclass(frozen=True)
-class StackReport:
-    """A composed stack.
-
-    Attributes:
-        members: Its techniques with config and schedule, plain data as in a recipe.
-        speedup: Over the baseline; None where it was never timed.
-        predicted_speedup: What the cost model expected.
-        psnr: Mean over the prompts it was measured on, in dB.
-        verdict: The gate's, for a stack that got that far.
-        edge: What its bolder neighbour did, for a stack that was to go there.
-    """
-
-    label: str
-    members: tuple[Mapping[str, Any], ...]
-    speedup: Interval | None
-    predicted_speedup: float | None
-    psnr: float | None
-    status: str
-    reason: str = ""
-    verdict: Verdict | None = None
-    edge: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,7 +112,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one member adds to the accepted stack, measured by leaving it out.
+    """What one member adds to a stack, measured by leaving it out.
 
     Attributes:
         speedup_without: Of the others over the baseline; None where they could not be measured.
@@ -141,7 +120,10 @@ class Contribution:
         is_noise: Whether what it adds cannot be told from nothing.
         psnr_without: dB of the others on the calibration pairs.
         psnr_with: dB of the whole stack on the same pairs.
-        reason: Why it could not be measured, if it could not.
+        reason: Why it could not be measured, or why it was removed.
+        removed: Whether the stack went on without it.
+        speedup_with: Of the whole stack over the baseline.
+        stack: Label of that stack; "" for the accepted one.
     """
 
     technique: str
@@ -151,37 +133,55 @@ class Contribution:
     psnr_without: float | None = None
     psnr_with: float | None = None
     reason: str = ""
+    removed: bool = False
+    speedup_with: Interval | None = None
+    stack: str = ""
 
 
 @dataclass(frozen=True)
-class LayerSparsity:
-    """Self-attention of one layer where few blocks of keys are kept; means over its heads.
+class TimeShare:
+    """Seconds of one baseline video in parts of one role; roles do not overlap."""
 
-    Attributes:
-        mass: Attention on the best blocks.
-        error: Relative error of the output, by what stands for the others.
-        overlap: Share of the chosen blocks that were chosen elsewhere, by where.
-    """
-
-    mass: float
-    error: Mapping[str, float]
-    overlap: Mapping[str, float]
+    role: str
+    seconds: float
 
 
 @dataclass(frozen=True)
-class SparsityReport:
-    """Self-attention of the baseline at one density.
+class SkillBound:
+    """The most that a skill can gain here, as a speed-up end to end, and why."""
+
+    skill: str
+    bound: float
+    argument: str
+
+
+@dataclass(frozen=True)
+class NotTried:
+    """A technique that was left out before the search, and why."""
+
+    technique: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """What two members do together, over what each does alone.
 
     Attributes:
-        density: Share of the blocks that is kept.
-        block: Tokens of a block.
-        overlap_by_lot: Overlap of blocks that are drawn.
+        speed_factor: Speed-up over what the two alone predict; 1 where each does what it did
+            alone.
+        low: Of its 95% interval, as is `high`.
+        psnr_shift_db: PSNR less what the two alone predict; None where it was not measured.
+        n: Measured stacks that it comes from.
     """
 
-    density: float
-    block: int
-    layers: tuple[LayerSparsity, ...]
-    overlap_by_lot: float
+    first: str
+    second: str
+    speed_factor: float
+    low: float
+    high: float
+    psnr_shift_db: float | None
+    n: int
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class RunReport:
         created: ISO 8601, UTC.
         baseline_s: Seconds of one baseline video.
         frontier: Every setting worth showing, kept or not.
-        contributions: Of each member of an accepted stack of two or more.
+        contributions: Of each member of a stack of two or more that was to go to the gate.
         pairs: Every pair that was judged: of the winner, else of the last stack at the gate.
         clips: The pairs to look at, the worst first.
         winner: Index of the accepted stack in `stacks`, or None.
@@ -202,6 +202,10 @@ class RunReport:
         redundancy: Relative changes by step, by what they are of.
         attention: None where it has no blocks to leave out, or they were not recorded.
         settling: None where it was not recorded.
+        time_shares: Of one baseline video, by role.
+        bounds: Of each skill, from the diagnosis.
+        not_tried: What was left out before the search.
+        interactions: Of the pairs that were measured.
     """
 
     run_id: str
@@ -226,6 +230,10 @@ class RunReport:
     redundancy: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     attention: SparsityReport | None = None
     settling: Settling | None = None
+    time_shares: tuple[TimeShare, ...] = ()
+    bounds: tuple[SkillBound, ...] = ()
+    not_tried: tuple[NotTried, ...] = ()
+    interactions: tuple[Interaction, ...] = ()
 
     @property
     def winning_stack(self) -> StackReport | None:
@@ -238,6 +246,23 @@ class RunReport:
         at_gate = [stack for stack in self.stacks if stack.verdict]
         return self.winning_stack or (at_gate[-1] if at_gate else None)
 
+    @property
+    def pareto_set(self) -> tuple[int, ...]:
+        """Indices of the stacks that no other beats in speed and in quality, the slowest first."""
+        return find_pareto_set([stack.speed_and_quality for stack in self.stacks])
+
+    @property
+    def speed_agreement(self) -> Agreement:
+        """Of predicted with measured speed-ups; the error is a share of the measured."""
+        guesses = [stack.speed_guess for stack in self.stacks]
+        return compare_guesses([g for g in guesses if g], relative=True)
+
+    @property
+    def psnr_agreement(self) -> Agreement:
+        """Of predicted with measured PSNR; the error is in dB."""
+        guesses = [stack.psnr_guess for stack in self.stacks]
+        return compare_guesses([g for g in guesses if g], relative=False)
+
 
 def to_json(report: RunReport) -> dict[str, Any]:
     """Plain data for `json.dumps`; numbers that are not finite become None."""
@@ -245,6 +270,11 @@ def to_json(report: RunReport) -> dict[str, Any]:
     data["target"]["fingerprint"] = report.target.fingerprint
     for stack, source in zip(data["stacks"], report.stacks, strict=True):
         stack["verdict"] = source.verdict.to_json() if source.verdict else None
+    data["pareto_set"] = report.pareto_set
+    data["agreement"] = {
+        "speedup": asdict(report.speed_agreement),
+        "psnr": asdict(report.psnr_agreement),
+    }
     plain: dict[str, Any] = _to_plain(data)
     return plain
 

@@ -7,6 +7,9 @@ import math
 from sol.measure.stats import Interval
 
 NONE = "—"
+PSNR_SHOWN_DB = 60.0
+"""Plots end there: identical videos would squash all others."""
+
 _GIB = 1024**3
 _MIB = 1024**2
 

@@ -6,10 +6,13 @@ from pathlib import Path
 from string import Template
 
 from sol.validator.report.checks import show_checks
+from sol.validator.report.contributions import show_contributions
+from sol.validator.report.interactions import show_interactions
 from sol.validator.report.markup import Child, Markup, element, join
 from sol.validator.report.model import RunReport
 from sol.validator.report.pairs import Sheets, show_clips
 from sol.validator.report.player import hash_source, page_style, player_script
+from sol.validator.report.predictions import show_predictions
 from sol.validator.report.redundancy import show_redundancy
 from sol.validator.report.scatter import draw_frontier
 from sol.validator.report.sections import (
@@ -20,7 +23,9 @@ from sol.validator.report.sections import (
     show_speed,
     show_verdict,
 )
+from sol.validator.report.stack_table import show_stacks
 from sol.validator.report.strips import show_strips
+from sol.validator.report.time_shares import show_time_shares
 
 _FOLDER = Path(__file__).parent
 
@@ -71,10 +76,15 @@ def _list_sections(report: RunReport, sheets: Sheets) -> list[tuple[str, str, Ma
             show_clips(report.clips, sheets) if report.pairs else None,
         ),
         ("The stack", "stack", show_members(report)),
+        ("What each member adds", "contributions", show_contributions(report.contributions)),
         ("Speed against fidelity", "frontier", draw_frontier(report)),
+        ("The stacks", "stacks", show_stacks(report)),
+        ("Predicted against measured", "predictions", show_predictions(report)),
+        ("What members do to one another", "interactions", show_interactions(report)),
+        ("Where the time goes", "time", show_time_shares(report)),
         ("What changes from step to step", "redundancy", show_redundancy(report)),
         ("What the agents tried", "agents", show_agents(report)),
-        ("Other stacks", "others", show_other_stacks(report)),
+        ("Other stacks near the gate", "others", show_other_stacks(report)),
         ("Environment", "environment", show_environment(report)),
     ]
 

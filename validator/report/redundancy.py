@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from sol.diagnosis import Settling
 from sol.validator.report.markup import Child, Markup, element, join, table
-from sol.validator.report.model import RunReport, SparsityReport
+from sol.validator.report.model import RunReport
+from sol.validator.report.sparsity import SparsityReport
 
 _WIDTH, _HEIGHT, _PAD = 360, 44, 3
 

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from sol.validator.report.checks import show_checks
-from sol.validator.report.contributions import show_contributions
 from sol.validator.report.markup import Child, Markup, badge, element, join, table
-from sol.validator.report.model import RunReport, StackReport, StartCost
+from sol.validator.report.model import RunReport, StartCost
 from sol.validator.report.numbers import NONE, show, show_bytes, show_interval
+from sol.validator.report.stack import StackReport
 
 _LONGEST_SHOWN = 8
 _MEMORY_ROWS = (
@@ -78,7 +78,6 @@ def show_members(report: RunReport) -> Markup:
     return join(
         table("Members of the accepted stack", head, rows),
         _show_edge(stack),
-        show_contributions(report.contributions),
     )
 
 
@@ -102,10 +101,11 @@ def show_agents(report: RunReport) -> Markup:
 
 
 def show_other_stacks(report: RunReport) -> Markup:
-    """The stacks that are not the winner, with the reason of each."""
-    others = [s for i, s in enumerate(report.stacks) if i != report.winner]
+    """What was found at the gate, or on the way there, of the stacks that did not win."""
+    stacks = [s for i, s in enumerate(report.stacks) if i != report.winner]
+    others = [stack for stack in stacks if stack.verdict or stack.edge]
     if not others:
-        return element("p", "No other stack was measured.")
+        return element("p", "No other stack came near the gate.")
     return join(*(_show_stack(stack) for stack in others))
 
 
@@ -125,7 +125,8 @@ def _list_reasons(report: RunReport) -> Markup:
     if winner and winner.verdict:
         n = len(winner.verdict.checks)
         return element("p", f"All {n} checks passed; each had to.")
-    reasons = [(s.label, r) for s in report.stacks for r in _reasons_of(s)]
+    judged = [stack for stack in report.stacks if stack.verdict]
+    reasons = [(stack.label, reason) for stack in judged for reason in _reasons_of(stack)]
     if not reasons:
         return element("p", "No stack reached the gate.")
     return element(

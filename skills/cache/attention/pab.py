@@ -248,6 +248,7 @@ PAB = Technique(
     config=PABConfig,
     install=install,
     space=space,
+    protects={"warmup": "first", "tail": "last"},
     identity={"self_every": 1, "cross_every": 1},
     schedulable=frozenset({"steps", "layers"}),
     saves=saves,

@@ -136,6 +136,7 @@ FIRST_BLOCK = Technique(
     config=FirstBlockConfig,
     install=install,
     space=space,
+    protects={"warmup": "first", "tail": "last"},
     identity={"threshold": 0.0},
     schedulable=frozenset({"steps"}),
     saves=lambda diagnosis: diagnosis.beyond_first_block_s,

@@ -147,6 +147,7 @@ MAGCACHE = Technique(
     config=MagCacheConfig,
     install=install,
     space=space,
+    protects={"warmup": "first", "tail": "last"},
     identity={"threshold": 0.0},
     schedulable=frozenset({"steps"}),
     saves=lambda diagnosis: diagnosis.denoise_s,

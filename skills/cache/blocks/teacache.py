@@ -193,6 +193,7 @@ TEACACHE = Technique(
     config=TeaCacheConfig,
     install=install,
     space=space,
+    protects={"warmup": "first", "tail": "last"},
     identity={"threshold": 0.0},
     schedulable=frozenset({"steps"}),
     saves=lambda diagnosis: diagnosis.denoise_s,

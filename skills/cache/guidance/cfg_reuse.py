@@ -215,6 +215,7 @@ CFG_REUSE = Technique(
     config=CFGReuseConfig,
     install=install,
     space=space,
+    protects={"warmup": "first", "tail": "last"},
     identity={"every": 1},
     schedulable=frozenset({"steps"}),
     saves=saves,

@@ -275,6 +275,7 @@ CACHE_DIT = Technique(
     config=CacheDitConfig,
     install=install,
     space=space,
+    protects={"max_warmup_steps": "first"},
     identity={"residual_diff_threshold": 0.0},
     schedulable=frozenset({"steps"}),
     saves=lambda diagnosis: diagnosis.beyond_first_block_s,

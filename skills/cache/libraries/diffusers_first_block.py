@@ -95,6 +95,7 @@ DIFFUSERS_FIRST_BLOCK = Technique(
     config=DiffusersFirstBlockConfig,
     install=install,
     space=space,
+    protects={"warmup": "first"},
     identity={"threshold": 0.0},
     schedulable=frozenset({"steps"}),
     saves=lambda diagnosis: diagnosis.beyond_first_block_s,

@@ -186,6 +186,7 @@ DIFFUSERS_TAYLORSEER = Technique(
     config=DiffusersTaylorSeerConfig,
     install=install,
     space=space,
+    protects={"disable_cache_before_step": "first"},
     identity={"cache_interval": 1},
     schedulable=frozenset({"steps"}),
     saves=lambda diagnosis: diagnosis.denoise_s,

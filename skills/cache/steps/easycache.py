@@ -152,6 +152,7 @@ EASYCACHE = Technique(
     config=EasyCacheConfig,
     install=install,
     space=space,
+    protects={"warmup": "first", "tail": "last"},
     identity={"threshold": 0.0},
     schedulable=frozenset({"steps"}),
     source="arXiv 2507.02860",

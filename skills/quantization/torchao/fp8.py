@@ -112,6 +112,7 @@ FP8 = Technique(
     config=FP8Config,
     install=install,
     space=space,
+    protects={"full_first": "first", "full_last": "last"},
     parts=parts,
     schedulable=frozenset({"steps", "layers"}),
     source="github.com/pytorch/ao 0.18",

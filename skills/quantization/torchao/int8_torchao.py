@@ -55,6 +55,7 @@ INT8_TORCHAO = Technique(
     config=Int8TorchaoConfig,
     install=install,
     space=quantization_space,
+    protects={"full_first": "first", "full_last": "last"},
     parts=parts,
     schedulable=frozenset({"steps", "layers"}),
     source="github.com/pytorch/ao 0.18",

@@ -55,6 +55,7 @@ NVFP4 = Technique(
     config=NVFP4Config,
     install=install,
     space=quantization_space,
+    protects={"full_first": "first", "full_last": "last"},
     parts=parts,
     schedulable=frozenset({"steps", "layers"}),
     source="github.com/pytorch/ao 0.18, torchao.prototype.mx_formats",

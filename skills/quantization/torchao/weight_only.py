@@ -109,6 +109,7 @@ WEIGHT_ONLY = Technique(
     config=WeightOnlyConfig,
     install=install,
     space=space,
+    protects={"full_first": "first", "full_last": "last"},
     schedulable=frozenset({"steps", "layers"}),
     saves=lambda diagnosis: 0.0,
     source="github.com/pytorch/ao 0.18",

@@ -173,6 +173,7 @@ TOME = Technique(
     config=ToMeConfig,
     install=install,
     space=space,
+    protects={"warmup": "first", "tail": "last"},
     identity={"ratio": 0.0},
     schedulable=frozenset({"steps", "layers"}),
     saves=saves,

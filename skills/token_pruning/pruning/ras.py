@@ -143,6 +143,7 @@ RAS = Technique(
     config=RASConfig,
     install=install,
     space=space,
+    protects={"warmup": "first", "tail": "last"},
     identity={"sample_ratio": 1.0},
     schedulable=frozenset({"steps", "layers"}),
     saves=saves,

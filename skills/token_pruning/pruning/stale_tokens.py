@@ -178,6 +178,7 @@ STALE_TOKENS = Technique(
     config=StaleTokensConfig,
     install=install,
     space=space,
+    protects={"warmup": "first", "tail": "last"},
     identity={"tau": 0.0},
     schedulable=frozenset({"steps", "layers"}),
     saves=saves,

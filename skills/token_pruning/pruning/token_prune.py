@@ -109,6 +109,7 @@ TOKEN_PRUNE = Technique(
     config=TokenPruneConfig,
     install=install,
     space=space,
+    protects={"warmup": "first", "tail": "last"},
     identity={"keep": 1.0},
     schedulable=frozenset({"steps", "layers"}),
     saves=saves,

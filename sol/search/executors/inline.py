@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sol.search.agent import SkillAgent
-from sol.search.executors.base import Done, classify
+from sol.search.executors.base import Done, Past, classify
 from sol.search.records import Brief, WorkerInfo
 from sol.search.worker import ContaminatedWorkerError, MeasuringWorker, WorkerPlan
 
@@ -21,6 +21,7 @@ class InlineExecutor:
         self._make_worker = make_worker
         self._plan: WorkerPlan | None = None
         self._worker: Any = None
+        self._info: WorkerInfo | None = None
         self._agents: dict[str, SkillAgent] = {}
         self._queue: deque[tuple[int, str, tuple[Any, ...]]] = deque()
         self._tickets = 0
@@ -29,7 +30,15 @@ class InlineExecutor:
         """Loads the target in this process."""
         self._plan = plan
         self._worker = self._make_worker(plan)
-        return (self._worker.describe(),)
+        self._info = self._worker.describe()
+        return (self._info,)
+
+    def in_service(self) -> Mapping[int, WorkerInfo]:
+        """The one worker, once it was started."""
+        return {} if self._info is None else {0: self._info}
+
+    def remember(self, past: Callable[[str], Past]) -> None:
+        """No effect: an agent in this process lives as long as the run."""
 
     def start_agent(self, brief: Brief) -> None:
         """Makes the agent."""
@@ -62,4 +71,4 @@ class InlineExecutor:
         """Drops the worker and the agents."""
         self._queue.clear()
         self._agents.clear()
-        self._worker = None
+        self._worker, self._info = None, None

@@ -1,0 +1,301 @@
+"""The integrator as one more agent: it proposes stacks where the others propose settings.
+
+It learns from every setting that was measured alone and from every stack, and proposes the stack
+from which it expects most: the expected improvement over the fastest stack that held, times the
+chance that it clears the floor and that it runs at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+
+from sol.integrator.compose import Candidate, compose, is_admissible, make_candidate
+from sol.integrator.cost import TimeShares
+from sol.integrator.effects import Effect, effect_of, estimate
+from sol.integrator.measured import MeasuredStack
+from sol.integrator.prediction import StackModel
+from sol.integrator.protection import share_protection
+from sol.integrator.retuning import neighbours
+from sol.search.records import Outcome, Proposal, Quality, QualityFloor, Speed
+from sol.space import Space
+from sol.technique import Stack, StackItem, Technique
+
+SKILL = "integrator"
+Setting = tuple[str, str]
+Settings = frozenset[Setting]
+
+_FEWEST = 2
+_NEAR_BEST = 3
+"""Measured stacks that are re-tuned: the fastest that held, and faster ones that did not."""
+_SUSPECT = 0.3
+"""Chance that a stack runs with a pair that was in a stack which did not, and in none that did."""
+_TOO_LITTLE = 0.002
+"""Expected gain, in the logarithm, below which nothing is worth a measurement."""
+
+
+@dataclass
+class Composer:
+    """Decides which stack to measure next.
+
+    Attributes:
+        floor: Of the calibration quality; it rises when the gate rejects what cleared it.
+        least_speedup: What is not faster is no gain.
+        spaces: By technique, what its knobs may be.
+        stacks: What was measured, in order; settings that were measured alone among them.
+        banned: Sets of lossy settings: a stack that has all of one is out.
+    """
+
+    shares: TimeShares
+    techniques: Mapping[str, Technique]
+    floor: QualityFloor
+    least_speedup: float = 1.0
+    spaces: dict[str, Space] = field(default_factory=dict)
+    stacks: list[MeasuredStack] = field(default_factory=list)
+    banned: list[Settings] = field(default_factory=list)
+    _effects: dict[str, list[Effect]] = field(default_factory=dict)
+    _offered: dict[str, set[Setting]] = field(default_factory=dict)
+    _open: dict[int, Candidate] = field(default_factory=dict)
+    _number: int = 0
+    skill: str = SKILL
+    _choice: tuple[Candidate, float] | None = None
+    _is_fresh: bool = False
+
+    def __post_init__(self) -> None:
+        self.model = StackModel(self.shares, self.techniques)
+
+    def learn_setting(self, proposal: Proposal, outcome: Outcome) -> None:
+        """Takes in what was measured of one setting alone."""
+        self._is_fresh = False
+        if outcome.quality is None:
+            return
+        speed = outcome.speed or _rough(outcome.quality)
+        effect = effect_of(proposal, outcome.quality, speed)
+        self._effects.setdefault(proposal.technique, []).append(effect)
+        if outcome.status == "measured":
+            candidate = make_candidate((effect,), self.techniques, self.model)
+            self.stacks.append(
+                MeasuredStack(candidate, outcome.quality, outcome.speed, is_prediction=False)
+            )
+
+    def offer(self, skill: str, proposals: Iterable[Proposal]) -> None:
+        """The settings that an agent would have composed: its frontier."""
+        self._is_fresh = False
+        self._offered[skill] = {_key(proposal) for proposal in proposals}
+
+    def bid(self) -> float:
+        """The expected gain of the next measurement, in the logarithm of the speed-up."""
+        choice = self._choose()
+        return choice[1] if choice is not None else 0.0
+
+    def propose(self) -> Proposal | None:
+        """The stack that is most worth measuring, or None where none is."""
+        choice = self._choose()
+        if choice is None:
+            return None
+        candidate, gain = choice
+        self._number += 1
+        self._is_fresh = False
+        self._open[self._number] = candidate
+        low, high = candidate.prediction.interval
+        return Proposal(
+            number=self._number,
+            skill=SKILL,
+            technique="",
+            config={},
+            hypothesis=(
+                f"predicted {candidate.prediction.speedup:.2f}x [{low:.2f}, {high:.2f}] at "
+                f"{candidate.prediction.psnr:.1f} dB; expected gain {gain:.1%}"
+            ),
+            expected_speedup=candidate.prediction.speedup,
+            members=candidate.stack,
+            title=candidate.label,
+        )
+
+    def learn_stack(self, proposal: Proposal, outcome: Outcome) -> None:
+        """Takes in what was measured of a stack that was proposed."""
+        self._is_fresh = False
+        self._number = max(self._number, proposal.number)
+        candidate = self._open.pop(proposal.number, None) or self._candidate_of(proposal.members)
+        speed = outcome.speed
+        if speed is None and outcome.quality is not None:
+            speed = _rough(outcome.quality)
+        self.model.learn(candidate.members, outcome.quality, speed)
+        reason = "" if outcome.status == "measured" else outcome.reason or outcome.status
+        self.stacks.append(MeasuredStack(candidate, outcome.quality, outcome.speed, reason=reason))
+
+    def take(self, stack: MeasuredStack) -> None:
+        """Takes in a stack that was measured for another reason than a proposal of its own."""
+        self._is_fresh = False
+        if any(s.candidate.key == stack.candidate.key for s in self.stacks):
+            self.put(stack)
+            return
+        self.model.learn(stack.candidate.members, stack.quality, stack.speed)
+        self.stacks.append(stack)
+
+    def put(self, stack: MeasuredStack) -> MeasuredStack:
+        """Puts what is known of a stack by now in the place of what was known before.
+
+        What was predicted of it stays what it was before the first measurement.
+
+        Returns:
+            The stack as it is kept.
+        """
+        self._is_fresh = False
+        same = [s.candidate.key == stack.candidate.key for s in self.stacks].index(True)
+        first = self.stacks[same]
+        self.stacks[same] = replace(
+            stack, candidate=first.candidate, is_prediction=first.is_prediction
+        )
+        return self.stacks[same]
+
+    def demand(self, psnr: float) -> None:
+        """Raises the floor of the mean PSNR, in dB."""
+        self._is_fresh = False
+        self.floor = replace(self.floor, psnr=max(self.floor.psnr, psnr))
+
+    def ban(self, candidate: Candidate) -> None:
+        """Rules out every stack that has all lossy settings of this one."""
+        self._is_fresh = False
+        self.banned.append(self._loss_of(candidate) or candidate.key)
+
+    def without(self, candidate: Candidate, effect: Effect) -> Candidate:
+        """The stack without one member."""
+        others = (other for other in candidate.members if other != effect)
+        return make_candidate(others, self.techniques, self.model)
+
+    @property
+    def held(self) -> list[MeasuredStack]:
+        """The measured stacks that may go to the gate, the fastest first."""
+        found = [stack for stack in self.stacks if self._holds(stack)]
+        return sorted(found, key=lambda stack: -stack.speedup)
+
+    @property
+    def best(self) -> MeasuredStack | None:
+        """The fastest measured stack that held."""
+        return next(iter(self.held), None)
+
+    def _holds(self, stack: MeasuredStack) -> bool:
+        return (
+            stack.is_eligible
+            and stack.quality is not None
+            and self.floor.find_shortfall(stack.quality) is None
+            and stack.speedup > self.least_speedup
+            and not self._is_banned(stack.candidate)
+        )
+
+    def _is_banned(self, candidate: Candidate) -> bool:
+        return any(loss <= candidate.key for loss in self.banned)
+
+    def _loss_of(self, candidate: Candidate) -> Settings:
+        return frozenset(
+            effect.key
+            for effect in candidate.members
+            if self.techniques[effect.technique].exactness == "lossy"
+        )
+
+    def _candidate_of(self, stack: Stack) -> Candidate:
+        """Of a stack that was proposed before this run was taken up again."""
+        return make_candidate(map(self._effect_of, stack), self.techniques, self.model)
+
+    def _effect_of(self, item: StackItem) -> Effect:
+        space, measured = self.spaces[item.technique], self._effects[item.technique]
+        known = {effect.key: effect for effect in measured}
+        estimated = estimate(space, item.config, measured)
+        return known.get(estimated.key, estimated)
+
+    def _choose(self) -> tuple[Candidate, float] | None:
+        if not self._is_fresh:
+            gains = [(c, self._gain_of(c)) for c in self._candidates()]
+            best = max(gains, key=lambda pair: pair[1], default=None)
+            self._choice = best if best is not None and best[1] > _TOO_LITTLE else None
+            self._is_fresh = True
+        return self._choice
+
+    def _candidates(self) -> list[Candidate]:
+        known = {stack.candidate.key for stack in self.stacks}
+        known |= {candidate.key for candidate in self._open.values()}
+        composed = compose(self._members(), self.techniques, self.model, self.floor)
+        found = {c.key: c for c in (*composed, *self._retuned())}
+        return [
+            c
+            for key, c in found.items()
+            if key not in known and len(c.members) >= _FEWEST and not self._is_banned(c)
+        ]
+
+    def _members(self) -> dict[str, list[Effect]]:
+        offered = set().union(*self._offered.values()) if self._offered else set()
+        chosen = {
+            name: [effect for effect in effects if effect.key in offered]
+            for name, effects in self._effects.items()
+        }
+        return {name: effects for name, effects in chosen.items() if effects}
+
+    def _retuned(self) -> Iterable[Candidate]:
+        for stack in self._near_best():
+            for members in self._changed(stack.candidate.members):
+                candidate = make_candidate(members, self.techniques, self.model)
+                if is_admissible(candidate, self.techniques, self.floor):
+                    yield candidate
+
+    def _changed(self, members: tuple[Effect, ...]) -> Iterable[tuple[Effect, ...]]:
+        """One knob at a time, one member more, or all numbers of protected steps at once."""
+        for place, effect in enumerate(members):
+            for other in self._neighbours(effect):
+                yield (*members[:place], other, *members[place + 1 :])
+        for offered in self._members().values():
+            yield from ((*members, further) for further in offered)
+        yield from share_protection(members, self.techniques, self.spaces, self._effect_of)
+
+    def _neighbours(self, effect: Effect) -> Iterable[Effect]:
+        space = self.spaces.get(effect.technique)
+        if space is None or self.techniques[effect.technique].exactness != "lossy":
+            return
+        for config in neighbours(space, effect.config):
+            yield self._effect_of(StackItem(effect.technique, config))
+
+    def _near_best(self) -> Sequence[MeasuredStack]:
+        """The best, and what was faster and did not hold: a gentler neighbour may."""
+        best = self.best
+        if best is None:
+            return ()
+        faster = [
+            stack
+            for stack in self.stacks
+            if stack.quality is not None
+            and stack.reason
+            and stack.quality.rough_speedup > best.speedup
+        ]
+        return (best, *faster[-_NEAR_BEST + 1 :])
+
+    def _gain_of(self, candidate: Candidate) -> float:
+        best = self.best
+        reached = math.log(best.speedup) if best is not None else 0.0
+        prediction = candidate.prediction
+        return (
+            prediction.gain_over(max(reached, 0.0))
+            * prediction.chance_of(self.floor)
+            * self._chance_to_run(candidate)
+        )
+
+    def _chance_to_run(self, candidate: Candidate) -> float:
+        ran = [stack.candidate.key for stack in self.stacks if stack.quality is not None]
+        fell = [stack.candidate.key for stack in self.stacks if stack.quality is None]
+        suspects = sum(
+            any(set(pair) <= key for key in fell) and not any(set(pair) <= key for key in ran)
+            for pair in combinations(sorted(candidate.key), 2)
+        )
+        return _SUSPECT if suspects else 1.0
+
+
+def _rough(quality: Quality) -> Speed:
+    """Of a stack that was not timed: enough to rank."""
+    rough = quality.rough_speedup
+    return Speed(rough, rough, rough, 0, (), ())
+
+
+def _key(proposal: Proposal) -> Setting:
+    chosen = {name: proposal.config[name] for name in proposal.knobs}
+    return proposal.technique, repr(sorted(chosen.items()))
