@@ -1,6 +1,7 @@
-"""How well the integrator's model predicts stacks that it has not seen, on a recorded space.
+r"""How well the integrator's model predicts stacks that it has not seen, on a recorded space.
 
-    python benchmarks/predictions.py --space benchmarks/recorded/pocket.jsonl --out benchmarks/results/predictions-pocket
+    python benchmarks/predictions.py --space benchmarks/recorded/pocket.jsonl \
+        --out benchmarks/results/predictions-pocket
 
 Every setting is known alone. Then a number of stacks, drawn at random, are learned, and all others
 are predicted: with none, the diagnosis speaks; with some, the measured interactions as well.
@@ -103,7 +104,8 @@ def evaluate(space: RecordedSpace, pairs: Pairs, n_learned: int, seed: int) -> A
     product = np.array([np.exp(-sum(e.log_time for e in members)) for _, members in rest])
     psnr = np.array([stack.quality.psnr for stack, _ in rest])
     guess = np.array([p.psnr for p in predicted])
-    inside = [p.interval[0] <= m <= p.interval[1] for p, m in zip(predicted, measured, strict=True)]
+    low, high = np.array([p.interval for p in predicted]).T
+    inside = (low <= measured) & (measured <= high)
     error = np.abs(speed / measured - 1)
     return Agreement(
         n_learned,
@@ -152,9 +154,7 @@ def main() -> None:
     arguments = parser.parse_args()
     space = read_space(arguments.space)
     pairs = stacks_of_several(space)
-    rows = [
-        mean_of([evaluate(space, pairs, n, seed) for seed in range(_DRAWS)]) for n in _LEARNED
-    ]
+    rows = [mean_of([evaluate(space, pairs, n, seed) for seed in range(_DRAWS)]) for n in _LEARNED]
     for row in rows:
         print(row)
     text = json.dumps([asdict(row) for row in rows], indent=1) + "\n"

@@ -10,28 +10,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 
+from sol.integrator.chances import Settings, chance_to_hold, chance_to_run
 from sol.integrator.compose import Candidate, compose, is_admissible, make_candidate
 from sol.integrator.cost import TimeShares
-from sol.integrator.effects import Effect, effect_of, estimate
+from sol.integrator.effects import Effect, effect_of
+from sol.integrator.known_settings import KnownSettings
 from sol.integrator.measured import MeasuredStack
 from sol.integrator.prediction import StackModel
 from sol.integrator.protection import share_protection
-from sol.integrator.retuning import neighbours
 from sol.search.records import Outcome, Proposal, Quality, QualityFloor, Speed
 from sol.space import Space
-from sol.technique import Stack, StackItem, Technique
+from sol.technique import Stack, Technique
 
 SKILL = "integrator"
-Setting = tuple[str, str]
-Settings = frozenset[Setting]
 
 _FEWEST = 2
 _NEAR_BEST = 3
 """Measured stacks that are re-tuned: the fastest that held, and faster ones that did not."""
-_SUSPECT = 0.3
-"""Chance that a stack runs with a pair that was in a stack which did not, and in none that did."""
+_GUESSED = 0.5
+"""Weight of a gain that rests on settings which were never measured: the spread that makes it
+large is that of the guess."""
 _TOO_LITTLE = 0.002
 """Expected gain, in the logarithm, below which nothing is worth a measurement."""
 
@@ -55,8 +54,7 @@ class Composer:
     spaces: dict[str, Space] = field(default_factory=dict)
     stacks: list[MeasuredStack] = field(default_factory=list)
     banned: list[Settings] = field(default_factory=list)
-    _effects: dict[str, list[Effect]] = field(default_factory=dict)
-    _offered: dict[str, set[Setting]] = field(default_factory=dict)
+    _fallen: list[list[Effect]] = field(default_factory=list)
     _open: dict[int, Candidate] = field(default_factory=dict)
     _number: int = 0
     skill: str = SKILL
@@ -65,6 +63,7 @@ class Composer:
 
     def __post_init__(self) -> None:
         self.model = StackModel(self.shares, self.techniques)
+        self._settings = KnownSettings(self.techniques, self.spaces)
 
     def learn_setting(self, proposal: Proposal, outcome: Outcome) -> None:
         """Takes in what was measured of one setting alone."""
@@ -73,9 +72,10 @@ class Composer:
             return
         speed = outcome.speed or _rough(outcome.quality)
         effect = effect_of(proposal, outcome.quality, speed)
-        self._effects.setdefault(proposal.technique, []).append(effect)
+        self._settings.add(effect)
+        candidate = make_candidate((effect,), self.techniques, self.model)
+        self._note_fall(candidate, outcome.quality)
         if outcome.status == "measured":
-            candidate = make_candidate((effect,), self.techniques, self.model)
             self.stacks.append(
                 MeasuredStack(candidate, outcome.quality, outcome.speed, is_prediction=False)
             )
@@ -83,7 +83,7 @@ class Composer:
     def offer(self, skill: str, proposals: Iterable[Proposal]) -> None:
         """The settings that an agent would have composed: its frontier."""
         self._is_fresh = False
-        self._offered[skill] = {_key(proposal) for proposal in proposals}
+        self._settings.offer(skill, proposals)
 
     def bid(self) -> float:
         """The expected gain of the next measurement, in the logarithm of the speed-up."""
@@ -118,11 +118,12 @@ class Composer:
         """Takes in what was measured of a stack that was proposed."""
         self._is_fresh = False
         self._number = max(self._number, proposal.number)
-        candidate = self._open.pop(proposal.number, None) or self._candidate_of(proposal.members)
+        candidate = self._open.pop(proposal.number, None) or self.candidate_of(proposal.members)
         speed = outcome.speed
         if speed is None and outcome.quality is not None:
             speed = _rough(outcome.quality)
         self.model.learn(candidate.members, outcome.quality, speed)
+        self._note_fall(candidate, outcome.quality)
         reason = "" if outcome.status == "measured" else outcome.reason or outcome.status
         self.stacks.append(MeasuredStack(candidate, outcome.quality, outcome.speed, reason=reason))
 
@@ -161,6 +162,10 @@ class Composer:
         self._is_fresh = False
         self.banned.append(self._loss_of(candidate) or candidate.key)
 
+    def candidate_of(self, stack: Stack) -> Candidate:
+        """The stack of these items, with what is known of each."""
+        return make_candidate(map(self._settings.find, stack), self.techniques, self.model)
+
     def without(self, candidate: Candidate, effect: Effect) -> Candidate:
         """The stack without one member."""
         others = (other for other in candidate.members if other != effect)
@@ -190,21 +195,14 @@ class Composer:
         return any(loss <= candidate.key for loss in self.banned)
 
     def _loss_of(self, candidate: Candidate) -> Settings:
-        return frozenset(
-            effect.key
-            for effect in candidate.members
-            if self.techniques[effect.technique].exactness == "lossy"
-        )
+        return frozenset(effect.key for effect in self._lossy_of(candidate))
 
-    def _candidate_of(self, stack: Stack) -> Candidate:
-        """Of a stack that was proposed before this run was taken up again."""
-        return make_candidate(map(self._effect_of, stack), self.techniques, self.model)
+    def _lossy_of(self, candidate: Candidate) -> list[Effect]:
+        return [e for e in candidate.members if self.techniques[e.technique].exactness == "lossy"]
 
-    def _effect_of(self, item: StackItem) -> Effect:
-        space, measured = self.spaces[item.technique], self._effects[item.technique]
-        known = {effect.key: effect for effect in measured}
-        estimated = estimate(space, item.config, measured)
-        return known.get(estimated.key, estimated)
+    def _note_fall(self, candidate: Candidate, quality: Quality | None) -> None:
+        if quality is not None and self.floor.find_shortfall(quality):
+            self._fallen.append(self._lossy_of(candidate))
 
     def _choose(self) -> tuple[Candidate, float] | None:
         if not self._is_fresh:
@@ -217,21 +215,13 @@ class Composer:
     def _candidates(self) -> list[Candidate]:
         known = {stack.candidate.key for stack in self.stacks}
         known |= {candidate.key for candidate in self._open.values()}
-        composed = compose(self._members(), self.techniques, self.model, self.floor)
+        composed = compose(self._settings.to_compose(), self.techniques, self.model, self.floor)
         found = {c.key: c for c in (*composed, *self._retuned())}
         return [
             c
             for key, c in found.items()
             if key not in known and len(c.members) >= _FEWEST and not self._is_banned(c)
         ]
-
-    def _members(self) -> dict[str, list[Effect]]:
-        offered = set().union(*self._offered.values()) if self._offered else set()
-        chosen = {
-            name: [effect for effect in effects if effect.key in offered]
-            for name, effects in self._effects.items()
-        }
-        return {name: effects for name, effects in chosen.items() if effects}
 
     def _retuned(self) -> Iterable[Candidate]:
         for stack in self._near_best():
@@ -243,18 +233,11 @@ class Composer:
     def _changed(self, members: tuple[Effect, ...]) -> Iterable[tuple[Effect, ...]]:
         """One knob at a time, one member more, or all numbers of protected steps at once."""
         for place, effect in enumerate(members):
-            for other in self._neighbours(effect):
+            for other in self._settings.near(effect):
                 yield (*members[:place], other, *members[place + 1 :])
-        for offered in self._members().values():
+        for offered in self._settings.to_compose().values():
             yield from ((*members, further) for further in offered)
-        yield from share_protection(members, self.techniques, self.spaces, self._effect_of)
-
-    def _neighbours(self, effect: Effect) -> Iterable[Effect]:
-        space = self.spaces.get(effect.technique)
-        if space is None or self.techniques[effect.technique].exactness != "lossy":
-            return
-        for config in neighbours(space, effect.config):
-            yield self._effect_of(StackItem(effect.technique, config))
+        yield from share_protection(members, self.techniques, self.spaces, self._settings.find)
 
     def _near_best(self) -> Sequence[MeasuredStack]:
         """The best, and what was faster and did not hold: a gentler neighbour may."""
@@ -271,31 +254,21 @@ class Composer:
         return (best, *faster[-_NEAR_BEST + 1 :])
 
     def _gain_of(self, candidate: Candidate) -> float:
-        best = self.best
-        reached = math.log(best.speedup) if best is not None else 0.0
-        prediction = candidate.prediction
-        return (
-            prediction.gain_over(max(reached, 0.0))
-            * prediction.chance_of(self.floor)
-            * self._chance_to_run(candidate)
-        )
-
-    def _chance_to_run(self, candidate: Candidate) -> float:
+        best, prediction = self.best, candidate.prediction
+        reached = math.log(max(best.speedup, 1.0)) if best is not None else 0.0
         ran = [stack.candidate.key for stack in self.stacks if stack.quality is not None]
-        fell = [stack.candidate.key for stack in self.stacks if stack.quality is None]
-        suspects = sum(
-            any(set(pair) <= key for key in fell) and not any(set(pair) <= key for key in ran)
-            for pair in combinations(sorted(candidate.key), 2)
+        failed = [stack.candidate.key for stack in self.stacks if stack.quality is None]
+        is_known = all(effect.is_measured for effect in candidate.members)
+        return (
+            prediction.gain_over(reached)
+            * prediction.chance_of(self.floor)
+            * chance_to_run(candidate.key, ran, failed)
+            * chance_to_hold(candidate, self._fallen, self.spaces)
+            * (1.0 if is_known else _GUESSED)
         )
-        return _SUSPECT if suspects else 1.0
 
 
 def _rough(quality: Quality) -> Speed:
     """Of a stack that was not timed: enough to rank."""
     rough = quality.rough_speedup
     return Speed(rough, rough, rough, 0, (), ())
-
-
-def _key(proposal: Proposal) -> Setting:
-    chosen = {name: proposal.config[name] for name in proposal.knobs}
-    return proposal.technique, repr(sorted(chosen.items()))

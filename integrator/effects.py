@@ -1,21 +1,21 @@
 """What one setting does alone: measured, or estimated from measured settings of its technique.
 
 Estimates are Gaussian-process regression over the knobs' places between gentle and bold (Rasmussen
-and Williams 2006, equations 2.25 and 2.26): a straight line with a bend, and less to learn from what
-differs in a knob without an order.
+and Williams 2006, equations 2.25 and 2.26): a straight line with a bend. A setting that differs in
+a knob without an order teaches less.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from sol.search.records import Proposal, Quality, Speed, is_table
+from sol.search.records import Proposal, Quality, Speed
 from sol.search.scale import coordinate_of
 from sol.space import Space, is_ordered
 from sol.technique import StackItem
@@ -60,19 +60,22 @@ class Effect:
     @cached_property
     def key(self) -> tuple[str, str]:
         """Two effects of one setting have the same key."""
-        chosen = {name: self.config[name] for name in self.knobs}
-        return self.technique, repr(sorted(chosen.items()))
+        return key_of(self.technique, self.config, self.knobs)
+
+
+def key_of(technique: str, config: Mapping[str, Any], knobs: Iterable[str]) -> tuple[str, str]:
+    """What tells a setting from the others of its technique: its knobs."""
+    return technique, repr(sorted((name, config[name]) for name in knobs))
 
 
 def effect_of(proposal: Proposal, quality: Quality, speed: Speed) -> Effect:
     """What was measured of a setting alone."""
     counts = quality.counts.get(proposal.technique, {})
     computed, skipped = counts.get("calls_computed", 0), counts.get("calls_skipped", 0)
-    knobs = proposal.knobs or tuple(k for k, v in proposal.config.items() if not is_table(v))
     return Effect(
         technique=proposal.technique,
         config=proposal.config,
-        knobs=knobs,
+        knobs=proposal.knobs,
         log_time=-math.log(speed.median),
         log_time_sd=_TIME.noise,
         log_error=log_error_of(quality.psnr),

@@ -163,6 +163,7 @@ def _describe_result(line: Mapping[str, Any]) -> str:
 # By agent and turn; an empty agent stands for any.
 _SENTENCES: Mapping[tuple[str, str], str] = {
     ("sol", "resume"): "goes on: {measurements} measurements are recalled",
+    ("start", "lost"): "worker {worker} was lost in {job} ({reason}); it is started once more",
     ("start", "load"): "loading {model} ({executor} executor)",
     ("start", "gate"): "the gate is frozen: {profile}, SHA-256 {digest:.16}, {backend}",
     ("start", "target"): "{workers} worker(s) on {hardware}, target {fingerprint}",
@@ -188,8 +189,7 @@ _SENTENCES: Mapping[tuple[str, str], str] = {
     ("start", "warm_start"): "accepted before, to be tried first: {techniques} from {recipes}",
     ("start", "page"): "all of it, with what changes from step to step: {path}",
     ("ladder", "trust"): (
-        "{measure} rank settings with a correlation of {correlation} to PSNR (n={n}); trusted to "
-        "end trials: {trusted}, from a relative error of {limit} on"
+        "{measure} rank settings with a correlation of {correlation} to PSNR (n={n}): {verdict}"
     ),
     ("start", "noise"): "the baseline against itself: {median:.2f}x [{low:.2f}, {high:.2f}]",
     ("", "observe"): "{agent}: can use {techniques}; at most {bound:.2f}x ({bound_if})",

@@ -72,4 +72,3 @@ def tune(request: TuneRequest, executor: Executor, journal: Journal) -> TuneResu
     seconds = time.perf_counter() - start
     journal.write("sol", "end", recipe=str(recipe) if recipe else None, seconds=round(seconds, 1))
     return TuneResult(request.folder, recipe, report, tuple(choice.judged), seconds)
-

@@ -27,6 +27,10 @@ DtypeName = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat1
 ExecutorName = Annotated[str, typer.Option("--executor", help="auto, ray or inline.")]
 Workers = Annotated[int | None, typer.Option(help="Measuring workers; by default one per device.")]
 RayAddress = Annotated[str | None, typer.Option(help="Join this Ray cluster.")]
+WorkerMemory = Annotated[
+    float | None,
+    typer.Option(help="GB of a host's memory that a worker takes; with Ray, where it is placed."),
+]
 Minutes = Annotated[
     float | None,
     typer.Option(help="Of search, interruptions left out; by default the budget's."),

@@ -28,6 +28,7 @@ from sol.cli.options import (
     TunedModel,
     VBenchFolder,
     Width,
+    WorkerMemory,
     Workers,
     typed_options,
     workload_overrides,
@@ -65,6 +66,7 @@ def tune(
     executor: ExecutorName = "auto",
     workers: Workers = None,
     ray_address: RayAddress = None,
+    worker_memory_gb: WorkerMemory = None,
     json_output: Json = False,
 ) -> None:
     """Search, compose, validate; write a recipe and a report."""
@@ -87,7 +89,7 @@ def tune(
         dtype=dtype,
         overrides=workload_overrides(height, width, frames, steps, guidance),
         seed=seed,
-        executor=ExecutorChoice(executor, workers, device, ray_address),
+        executor=ExecutorChoice(executor, workers, device, ray_address, worker_memory_gb),
         minutes=minutes,
         storage=storage,
     )

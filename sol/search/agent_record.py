@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from sol.search.cliff import Edge
 from sol.search.records import FrontierPoint, Outcome, Proposal
@@ -30,6 +31,5 @@ class AgentRecord:
 
     @property
     def mean_seconds(self) -> float:
-        """Of a trial; 1 before there was one."""
-        spent = [outcome.seconds for _, outcome in self.trials]
-        return max(sum(spent) / len(spent), 0.1) if spent else 1.0
+        """Of a trial; there must have been one."""
+        return max(fmean(outcome.seconds for _, outcome in self.trials), 0.1)

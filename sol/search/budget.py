@@ -39,7 +39,7 @@ BUDGETS: Mapping[str, Budget] = MappingProxyType(
         budget.name: budget
         for budget in (
             Budget("quick", 300.0, 60, 3, 3, 4, 9),
-            Budget("standard", 900.0, 200, 6, 5, 10, 15),
+            Budget("standard", 600.0, 200, 6, 5, 10, 15),
             Budget("thorough", 7200.0, 1500, 10, 9, 24, 31),
         )
     }

@@ -182,4 +182,5 @@ def _describe(rung: Rung) -> Mapping[str, object]:
         "n": rung.n,
         "trusted": rung.is_trusted,
         "limit": round(limit, 6) if math.isfinite(limit) else None,
+        "verdict": "may end trials" if rung.is_trusted else "may not end trials",
     }

@@ -87,14 +87,15 @@ class Orchestrator:
             now, before = self._time.clock(), now
             self._time.spend(now - before)
 
-    def compose(self, n: int) -> None:
+    def compose(self, n: int, least_gain: float) -> None:
         """Measures as many further stacks at most, one after the other, for the integrator.
 
-        They are not stored: a search that is taken up again after its end does not have them, so
-        it proposes them again, and their measurements are recalled.
+        It ends where less is expected of the next one, in the logarithm of the speed-up. They are
+        not stored: a search that is taken up again after its end does not have them, so it
+        proposes them again, and their measurements are recalled.
         """
         for _ in range(n):
-            proposal = self._composer.propose()
+            proposal = self._composer.propose() if self._composer.bid() >= least_gain else None
             if proposal is None:
                 return
             self._start(proposal)
@@ -177,12 +178,20 @@ class Orchestrator:
         """
         running = [r for r in self._records.values() if r.status == "running"]
         idle = [r for r in running if not self._pipeline.has_trial_of(r.skill)]
-        gains = {r.skill: self._expected_gain_of(r.skill) / r.mean_seconds for r in idle}
+        seconds = self._mean_seconds()
+        gains = {r.skill: self._expected_gain_of(r.skill) / seconds[r.skill] for r in idle}
         if not self._pipeline.has_trial_of(self._stacks.skill):
             bid = self._composer.bid()
             if bid > 0 or self._again:
-                gains[self._stacks.skill] = bid / self._stacks.mean_seconds
+                gains[self._stacks.skill] = bid / seconds[self._stacks.skill]
         return sorted(gains, key=lambda skill: (skill not in self._interrupted, -gains[skill]))
+
+    def _mean_seconds(self) -> dict[str, float]:
+        """Of a trial of each; of those that had none, as of all others."""
+        records = (*self._records.values(), self._stacks)
+        known = {r.skill: r.mean_seconds for r in records if r.trials}
+        mean = sum(known.values()) / len(known) if known else 1.0
+        return {r.skill: known.get(r.skill, mean) for r in records}
 
     def _expected_gain_of(self, skill: str) -> float:
         state: AgentState = self._executor.ask_agent(skill, "state")

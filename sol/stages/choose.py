@@ -15,6 +15,9 @@ from sol.validator.report.model import Contribution
 _ROUNDS = 6
 """After so many stacks on the edge or rejected, what is left is slow or as risky."""
 
+_WORTH_MEASURING = 0.01
+"""Expected gain of a further stack once the time is up, in the logarithm of the speed-up."""
+
 _CLEARLY_BETTER_DB = 2.0
 """Of the search's PSNR, over that of a stack which the gate rejected: a third less error. The gate
 sees more than PSNR, but on one model what it sees grows with the error."""
@@ -43,7 +46,7 @@ def choose_stack(session: Session, search: Search) -> Choice:
     choice, composer = Choice(), search.composer
     n_more = session.request.budget.stacks
     for _ in range(_ROUNDS):
-        search.orchestrator.compose(n_more)
+        search.orchestrator.compose(n_more, _WORTH_MEASURING)
         best = composer.best
         if best is None or not session.gate.can_confirm:
             break

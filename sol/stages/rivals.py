@@ -10,6 +10,9 @@ from sol.search.crew import TRIAL_LIMIT_S, Job
 from sol.search.offering import Config, Rivals
 from sol.stages.request import Session
 
+_PAIRS = 3
+"""On which each is run; DPCache finds one prompt enough, and ten no better."""
+
 
 def choose_rivals(session: Session, skill: str) -> dict[str, tuple[Config, ...]]:
     """By technique, of each group the config that came closest to the baseline."""
@@ -20,7 +23,7 @@ def choose_rivals(session: Session, skill: str) -> dict[str, tuple[Config, ...]]
 def _run(
     session: Session, skill: str, technique: str, groups: tuple[tuple[Config, ...], ...]
 ) -> tuple[Config, ...]:
-    pairs = session.calibration
+    pairs = session.calibration[:_PAIRS]
     jobs = [Job("latent_errors", (technique, group, pairs), TRIAL_LIMIT_S) for group in groups]
     best = []
     for group, done in zip(groups, session.crew.run_all(jobs), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import starmap
@@ -9,7 +10,7 @@ from itertools import starmap
 from sol.models.prompts import calibration_prompts
 from sol.search.agent import AgentState
 from sol.search.crew import TRIAL_LIMIT_S, Crew, Job
-from sol.search.executors.base import Executor
+from sol.search.executors.base import Done, Executor
 from sol.search.journal import Journal
 from sol.search.offering import TriedOut
 from sol.search.posting import post
@@ -64,7 +65,7 @@ def start_session(request: TuneRequest, executor: Executor, journal: Journal) ->
         workers=len(infos),
         load_s=round(infos[0].load_s, 2),
     )
-    crew = Crew(executor, infos)
+    crew = Crew(executor, infos, on_lost=functools.partial(_tell_lost, journal))
     calibration = _calibration_pairs(request.budget.calibration_prompts, infos[0].prompts)
     _freeze_baseline(crew, journal, calibration)
     recorded = calibration[:_RECORDED_PAIRS]
@@ -146,6 +147,10 @@ def _make_brief(session: Session, skill: str, offers: tuple[Offer, ...]) -> Brie
         seed=session.request.seed,
         noise=session.noise,
     )
+
+
+def _tell_lost(journal: Journal, job: Job, done: Done) -> None:
+    journal.write(_START, "lost", job=job.method, worker=done.worker, reason=done.reason)
 
 
 def _make_gate(request: TuneRequest, crew: Crew, info: WorkerInfo, journal: Journal) -> Gate:

@@ -80,6 +80,7 @@ def test_trust_is_told_when_it_is_won_and_when_it_is_lost():
         "n": 6,
         "trusted": True,
         "limit": 0.2,
+        "verdict": "may end trials",
     }
     (lost,) = ladder.learn(glance_of(0.005), quality_of(20.0))
     assert (lost["trusted"], lost["limit"]) == (False, None)

@@ -311,7 +311,7 @@ def test_after_the_search_so_many_further_stacks_are_measured_at_most(tmp_path, 
     with journal:
         orchestrator.run(states)
         composer.proposals = [STACK, replace(STACK, number=2)]
-        orchestrator.compose(n)
+        orchestrator.compose(n, 0.0)
     assert [proposal.number for proposal, _ in composer.stacks] == [1, 2][:n_measured]
 
 

@@ -52,7 +52,7 @@ def session(tmp_path, journal):
 def point(technique: str, **config: Any) -> FrontierPoint:
     speedup = 1.0 + float(config.get("threshold", 0.1))
     return FrontierPoint(
-        Proposal(1, "cache", technique, config, "", 1.0),
+        Proposal(1, "cache", technique, config, "", 1.0, knobs=tuple(config)),
         Quality(45.0, 45.0, 0.9, speedup, 2),
         Speed(speedup, speedup, speedup, 3, (1.0,), (1.0 / speedup,)),
     )

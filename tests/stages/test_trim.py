@@ -38,7 +38,9 @@ class WholeStackWorker(JudgedWorker):
 def point(technique: str, gain: float, loss: float = 0.0) -> FrontierPoint:
     config = {"gain": gain, "loss": loss}
     return FrontierPoint(
-        Proposal(1, get_technique(technique).skill, technique, config, "", 1.0),
+        Proposal(
+            1, get_technique(technique).skill, technique, config, "", 1.0, knobs=tuple(config)
+        ),
         Quality(45.0 - loss, 45.0 - loss, 0.9, gain, 2),
         Speed(gain, gain - 0.02, gain + 0.02, 3, (1.0,), (1.0 / gain,)),
     )
