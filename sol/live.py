@@ -204,6 +204,9 @@ _SENTENCES: Mapping[tuple[str, str], str] = {
     ("gate", "judge"): "gate: judging {stack} ({backend} back-end)",
     ("gate", "look"): "gate: {phase}, {prompts} prompts: {outcome} {reason}",
     ("gate", "verdict"): "gate: {verdict} in the {stage} {reasons}",
+    ("integrator", "look_closer"): (
+        "integrator: {stack}: {psnr:.1f} dB over {prompts} further prompts {reason}"
+    ),
     ("integrator", "leave_out"): (
         "integrator: {technique} adds {adds:.2f}x [{low:.2f}, {high:.2f}] {remark}"
     ),

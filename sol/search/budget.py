@@ -21,8 +21,9 @@ class Budget:
         trials_per_agent: After so many, an agent stops, however fast a trial is.
         calibration_prompts: Prompts on which a trial's quality is measured.
         trial_pairs: Interleaved pairs for a trial's speed.
-        stacks: Composed stacks that are measured before the gate.
+        stacks: Further stacks that are measured, at most, once the search is over.
         final_pairs: Interleaved pairs for the speed in the recipe.
+        further_prompts: Calibration prompts for a closer look at a stack before the gate.
     """
 
     name: str
@@ -32,15 +33,16 @@ class Budget:
     trial_pairs: int
     stacks: int
     final_pairs: int
+    further_prompts: int = 0
 
 
 BUDGETS: Mapping[str, Budget] = MappingProxyType(
     {
         budget.name: budget
         for budget in (
-            Budget("quick", 300.0, 60, 3, 3, 4, 9),
-            Budget("standard", 600.0, 200, 6, 5, 10, 15),
-            Budget("thorough", 7200.0, 1500, 10, 9, 24, 31),
+            Budget("quick", 300.0, 60, 3, 3, 4, 9, 9),
+            Budget("standard", 600.0, 200, 6, 5, 6, 15, 12),
+            Budget("thorough", 7200.0, 1500, 10, 9, 24, 31, 14),
         )
     }
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from sol.integrator.measured import MeasuredStack
+from sol.stages.closer_look import look_closer
 from sol.stages.edge import check_edge
 from sol.stages.judge import Judged, judge
 from sol.stages.request import Session
@@ -40,8 +41,8 @@ class Choice:
 def choose_stack(session: Session, search: Search) -> Choice:
     """Trims the fastest stack that held, looks over its edge, and has it judged; then the next.
 
-    What is rejected teaches the integrator what quality the gate wants; it measures further stacks
-    before the next goes there.
+    What falls short or is rejected teaches the integrator what quality the gate wants; it measures
+    further stacks before the next goes there.
     """
     choice, composer = Choice(), search.composer
     n_more = session.request.budget.stacks
@@ -59,6 +60,13 @@ def choose_stack(session: Session, search: Search) -> Choice:
 
 def _is_accepted(session: Session, search: Search, choice: Choice, stack: MeasuredStack) -> bool:
     composer = search.composer
+    closer = look_closer(session, stack)
+    shortfall = session.floor.find_shortfall(closer) if closer is not None else None
+    if closer is not None and shortfall is not None and stack.quality is not None:
+        reason = f"{shortfall}, over {closer.n} further prompts"
+        composer.put(replace(stack, reason=reason))
+        composer.demand(stack.quality.psnr + session.floor.psnr - closer.psnr)
+        return False
     trimmed, contributions = trim(session, composer, stack)
     choice.contributions += contributions
     edge = check_edge(session, trimmed.candidate, composer.spaces)

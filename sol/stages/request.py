@@ -62,6 +62,7 @@ class Session:
         calibration: Pairs that the search measures on.
         gate: Judges stacks on prompts that agents never see.
         self_timing: The baseline timed against itself: what a speed-up of nothing looks like.
+        further: Pairs beside the calibration's, for stacks that are to go to the gate.
     """
 
     request: TuneRequest
@@ -74,6 +75,7 @@ class Session:
     gate: Gate
     diagnosis: Diagnosis
     self_timing: Speed
+    further: tuple[Pair, ...] = ()
 
     @property
     def versions(self) -> Mapping[str, str]:

@@ -9,6 +9,7 @@ from itertools import starmap
 
 from sol.models.prompts import calibration_prompts
 from sol.search.agent import AgentState
+from sol.search.budget import Budget
 from sol.search.crew import TRIAL_LIMIT_S, Crew, Job
 from sol.search.executors.base import Done, Executor
 from sol.search.journal import Journal
@@ -66,7 +67,7 @@ def start_session(request: TuneRequest, executor: Executor, journal: Journal) ->
         load_s=round(infos[0].load_s, 2),
     )
     crew = Crew(executor, infos, on_lost=functools.partial(_tell_lost, journal))
-    calibration = _calibration_pairs(request.budget.calibration_prompts, infos[0].prompts)
+    calibration, further = _calibration_pairs(request.budget, infos[0].prompts)
     _freeze_baseline(crew, journal, calibration)
     recorded = calibration[:_RECORDED_PAIRS]
     diagnosis = crew.run(Job("diagnose", (recorded,), TRIAL_LIMIT_S, is_timing=True))
@@ -74,7 +75,7 @@ def start_session(request: TuneRequest, executor: Executor, journal: Journal) ->
     self_timing = _time_self(crew, journal, calibration[0], request.budget.final_pairs)
     return Session(
         request, executor, crew, journal, infos, target, calibration,
-        _make_gate(request, crew, infos[0], journal), diagnosis, self_timing,
+        _make_gate(request, crew, infos[0], journal), diagnosis, self_timing, further,
     )  # fmt: skip
 
 
@@ -175,8 +176,12 @@ def _make_gate(request: TuneRequest, crew: Crew, info: WorkerInfo, journal: Jour
     return Gate(crew, setting, hear)
 
 
-def _calibration_pairs(n: int, prompts: str) -> tuple[Pair, ...]:
-    return tuple((prompt, seed) for seed, prompt in enumerate(calibration_prompts(prompts, n)))
+def _calibration_pairs(budget: Budget, prompts: str) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+    """Those that every trial is measured on, and those for a closer look."""
+    n = budget.calibration_prompts
+    texts = calibration_prompts(prompts, n + budget.further_prompts)
+    pairs = tuple((prompt, seed) for seed, prompt in enumerate(texts))
+    return pairs[:n], pairs[n:]
 
 
 def _freeze_baseline(crew: Crew, journal: Journal, pairs: tuple[Pair, ...]) -> None:

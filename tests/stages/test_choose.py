@@ -1,5 +1,6 @@
 """Which stacks go to the gate, and when the search for a faster one ends."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,3 +104,36 @@ def test_without_a_setting_there_is_nothing_to_judge(session):
 
 def test_nothing_is_the_winner_of_nothing():
     assert find_winner(()) is None
+
+
+class FlatteredWorker(PlainWorker):
+    """On the further prompts easycache is worse than on those of the calibration."""
+
+    def measure_quality(self, stack: Any, pairs: Any, floor: Any) -> Quality:
+        quality = super().measure_quality(stack, pairs, floor)
+        is_flattered = any(item.technique == "easycache" for item in stack)
+        if not is_flattered or pairs[0][0].startswith("prompt"):
+            return quality
+        return replace(quality, psnr=floor.psnr - 2.0)
+
+
+def test_what_falls_short_on_further_prompts_does_not_go_to_the_gate(tmp_path, journal):
+    session = session_of(FlatteredWorker, journal, tmp_path, diagnosis_of((0.1,)))
+    session = replace(session, further=(("further", 7),))
+    points = (point("easycache", 1.9, psnr=33.0), point("planned", 1.8, psnr=45.0))
+    choice = choose(session, *points)
+    assert [techniques(j) for j in choice.judged] == [{"planned"}]
+    (out,) = [s for s in choice.measured if s.reason]
+    assert out.reason == "28.0 dB on calibration, 30.0 dB needed, over 1 further prompts"
+
+
+def test_the_next_stack_must_be_better_by_as_much_as_the_one_before_was_flattered(
+    tmp_path, journal
+):
+    """easycache had 33 dB and 28 on further prompts: 35 dB are needed now."""
+    session = session_of(FlatteredWorker, journal, tmp_path, diagnosis_of((0.1,)))
+    session = replace(session, further=(("further", 7),))
+    points = (point("easycache", 1.9, psnr=33.0), point("planned", 1.8, psnr=34.0))
+    search = search_of(session, *points, spaces={})
+    assert choose_stack(session, search).judged == []
+    assert search.composer.floor.psnr == 35.0
