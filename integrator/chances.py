@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
+from math import prod
 
 from sol.integrator.compose import Candidate
 from sol.integrator.effects import Effect
 from sol.integrator.interactions import Setting
 from sol.space import Space, is_at_least_as_bold
 
-_SUSPECT = 0.3
-"""For each stack that did not run and has a pair that was in none that did."""
+_LEAST = 0.05
+"""Chance of a pair that alone is left to be the reason: it may have been the machine."""
 _AS_BOLD = 0.2
 """Of a stack that is as bold as one that fell short. (Seen on pocket: of 198 such stacks 39 held,
 as errors cancel now and then.)"""
@@ -20,13 +21,18 @@ Settings = frozenset[Setting]
 
 
 def chance_to_run(stack: Settings, ran: Sequence[Settings], failed: Sequence[Settings]) -> float:
-    """By the pair that is most under suspicion: in stacks that failed, and in none that ran."""
-    suspicions = (
-        sum(set(pair) <= other for other in failed)
-        for pair in combinations(sorted(stack), 2)
-        if not any(set(pair) <= other for other in ran)
+    """By the pair that is most under suspicion.
+
+    Of the pairs of a stack that failed, those that were in a stack which ran are cleared; each of
+    the others is as likely as the next to be the reason.
+    """
+    cleared = {pair for other in ran for pair in _pairs_of(other)}
+    suspects = [_pairs_of(other) - cleared for other in failed]
+    chances = (
+        prod(max(1 - 1 / len(pairs), _LEAST) for pairs in suspects if pair in pairs)
+        for pair in _pairs_of(stack)
     )
-    return float(_SUSPECT ** max(suspicions, default=0))
+    return min(chances, default=1.0)
 
 
 def chance_to_hold(
@@ -52,3 +58,7 @@ def _covers(effect: Effect | None, other: Effect, spaces: Mapping[str, Space]) -
         return effect is not None
     space = spaces.get(effect.technique)
     return space is not None and is_at_least_as_bold(space, effect.config, other.config)
+
+
+def _pairs_of(stack: Settings) -> set[tuple[Setting, Setting]]:
+    return set(combinations(sorted(stack), 2))

@@ -94,7 +94,9 @@ def compose(
         found.sort(key=lambda pair: -pair[0])
     candidates = [make_candidate(members, techniques, model) for _, members in found[:_MOST]]
     return tuple(
-        sorted((c for c in candidates if is_admissible(c, techniques, floor)), key=_slowest_last)
+        sorted(
+            (c for c in candidates if is_admissible(c, techniques, floor)), key=_minus_log_speedup
+        )
     )
 
 
@@ -135,5 +137,5 @@ def _fastest(effects: Sequence[Effect]) -> float:
     return min((effect.log_time for effect in effects), default=0.0)
 
 
-def _slowest_last(candidate: Candidate) -> float:
+def _minus_log_speedup(candidate: Candidate) -> float:
     return -candidate.prediction.log_speedup.mean

@@ -15,12 +15,37 @@ from typing import Any
 
 import numpy as np
 
-from sol.search.records import Proposal, Quality, Speed
+from sol.search.records import Proposal, Quality, Speed, describe_setting
 from sol.search.scale import coordinate_of
 from sol.space import Space, is_ordered
 from sol.technique import StackItem
 
 _MOST_DB = 100.0
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """How a logarithm is held to depend on the place between gentle (0) and bold (1).
+
+    Attributes:
+        level: Standard deviation of the middle.
+        slope: Of the difference between the ends.
+        bend: Of what is not a straight line.
+        noise: Of a measurement.
+    """
+
+    level: float
+    slope: float
+    bend: float
+    noise: float
+
+
+_TIME_SHAPE = _Shape(level=1.0, slope=0.8, bend=0.08, noise=0.02)
+_ERROR_SHAPE = _Shape(level=10.0, slope=5.0, bend=0.7, noise=0.1)
+_REACH = 0.35
+"""The distance over which a bend is felt."""
+_OTHER_KIND = 0.5
+"""Correlation left for each knob without an order that differs."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +80,7 @@ class Effect:
     @property
     def label(self) -> str:
         """For people."""
-        return Proposal(0, "", self.technique, self.config, "", 1.0, knobs=self.knobs).label
+        return describe_setting(self.technique, self.config, self.knobs)
 
     @cached_property
     def key(self) -> tuple[str, str]:
@@ -77,9 +102,9 @@ def effect_of(proposal: Proposal, quality: Quality, speed: Speed) -> Effect:
         config=proposal.config,
         knobs=proposal.knobs,
         log_time=-math.log(speed.median),
-        log_time_sd=_TIME.noise,
+        log_time_sd=_TIME_SHAPE.noise,
         log_error=log_error_of(quality.psnr),
-        log_error_sd=_ERROR.noise,
+        log_error_sd=_ERROR_SHAPE.noise,
         worst_gap_db=quality.psnr - quality.worst_psnr,
         computed=computed / (computed + skipped) if computed and skipped else 1.0,
     )
@@ -98,8 +123,10 @@ def psnr_of(log_error: float) -> float:
 def estimate(space: Space, config: Mapping[str, Any], measured: Sequence[Effect]) -> Effect:
     """What a setting should do, from at least one measured effect of its technique."""
     nearest = min(measured, key=lambda effect: _distance(space, effect.config, config))
-    time, time_sd = _regress(space, config, measured, [e.log_time for e in measured], _TIME)
-    error, error_sd = _regress(space, config, measured, [e.log_error for e in measured], _ERROR)
+    time, time_sd = _regress(space, config, measured, [e.log_time for e in measured], _TIME_SHAPE)
+    error, error_sd = _regress(
+        space, config, measured, [e.log_error for e in measured], _ERROR_SHAPE
+    )
     computed = nearest.computed
     if computed < 1.0:
         # What a skipping member costs beyond the calls that it computes does not change with it.
@@ -116,31 +143,6 @@ def estimate(space: Space, config: Mapping[str, Any], measured: Sequence[Effect]
         computed=computed,
         is_measured=False,
     )
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """How a logarithm is held to depend on the place between gentle (0) and bold (1).
-
-    Attributes:
-        level: Standard deviation of the middle.
-        slope: Of the difference between the ends.
-        bend: Of what is not a straight line.
-        noise: Of a measurement.
-    """
-
-    level: float
-    slope: float
-    bend: float
-    noise: float
-
-
-_TIME = _Shape(level=1.0, slope=0.8, bend=0.08, noise=0.02)
-_ERROR = _Shape(level=10.0, slope=5.0, bend=0.7, noise=0.1)
-_REACH = 0.35
-"""The distance over which a bend is felt."""
-_OTHER_KIND = 0.5
-"""Correlation left for each knob without an order that differs."""
 
 
 def _regress(

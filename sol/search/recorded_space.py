@@ -127,9 +127,12 @@ def read_space(path: Path) -> RecordedSpace:
     """The space of a file.
 
     Raises:
-        SolError: The file is not one, or a line of it is broken.
+        SolError: There is none, or the file is not one, or a line of it is broken.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise SolError(f"{path} cannot be read: {error.strerror}. Record a space first.") from None
     if not lines:
         raise SolError(f"{path} is empty: record the space anew.")
     try:

@@ -119,11 +119,7 @@ class Proposal:
     @property
     def label(self) -> str:
         """For people: the technique and what was chosen, without calibrated tables."""
-        if self.title:
-            return self.title
-        keys = self.knobs or tuple(self.config)
-        shown = ((key, self.config[key]) for key in keys if not is_table(self.config[key]))
-        return " ".join([self.technique, *(f"{key}={value}" for key, value in shown)])
+        return self.title or describe_setting(self.technique, self.config, self.knobs)
 
 
 @dataclass(frozen=True)
@@ -273,6 +269,12 @@ class WorkerInfo:
     device_key: str
     load_s: float
     versions: Mapping[str, str]
+
+
+def describe_setting(technique: str, config: Mapping[str, Any], knobs: tuple[str, ...]) -> str:
+    """For people: the technique and what was chosen, without calibrated tables."""
+    shown = ((key, config[key]) for key in knobs or tuple(config) if not is_table(config[key]))
+    return " ".join([technique, *(f"{key}={value}" for key, value in shown)])
 
 
 def is_table(value: object) -> bool:

@@ -80,6 +80,8 @@ class ReplayWorker:
             raise SolError(f"{names} was not recorded with these settings: record the space anew.")
         if recorded not in self.asked:
             self.asked.append(recorded)
-        if recorded.failure:
+        if recorded.failure.startswith(NoEffectError.__name__):
             raise NoEffectError(recorded.failure)
+        if recorded.failure:
+            raise SolError(recorded.failure)
         return recorded

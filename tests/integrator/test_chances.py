@@ -10,7 +10,7 @@ from sol.integrator.compose import make_candidate
 from sol.skills.registry import TECHNIQUES
 from sol.space import Float, Space
 
-A, B, C = ("a", "1"), ("b", "1"), ("c", "1")
+A, B, C, D = ("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")
 ABC = frozenset((A, B, C))
 SPACES = {"easycache": Space({"threshold": Float(0.0, 1.0, bolder="up")})}
 
@@ -19,13 +19,15 @@ SPACES = {"easycache": Space({"threshold": Float(0.0, 1.0, bolder="up")})}
     ("ran", "failed", "chance"),
     [
         ([], [], 1.0),
-        ([], [{A, B}], 0.3),
-        ([], [{A, B}, {A, B, C}], 0.09),
-        ([{A, B}], [{A, B, C}], 0.3),
+        ([], [{A, B}], 0.05),
+        ([], [{A, B, C}], 2 / 3),
+        ([{A, B}], [{A, B, C}], 1 / 2),
+        ([{A, B}], [{A, B, C}, {A, B, C, D}], 1 / 2 * 4 / 5),
+        ([{A, B}, {B, C}], [{A, B, C}], 0.05),
         ([{A, B}, {B, C}, {A, C}], [{A, B, C}], 1.0),
     ],
 )
-def test_a_pair_that_never_ran_and_was_in_what_failed_is_suspect(ran, failed, chance):
+def test_pairs_that_never_ran_share_the_blame_for_what_failed(ran, failed, chance):
     found = chance_to_run(ABC, [frozenset(s) for s in ran], [frozenset(s) for s in failed])
     assert found == pytest.approx(chance)
 
