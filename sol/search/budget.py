@@ -13,11 +13,13 @@ from sol.errors import UnknownNameError
 class Budget:
     """Limits of one run.
 
-    Time is the real limit: quick is enough for the first settings of a dozen techniques at ten
-    seconds a trial, and for closing in on the edge of the best few.
+    Time is the real limit. On two cores and the pocket model a trial takes ten to twenty seconds:
+    quick is enough for the first settings of a dozen techniques, standard for all of them and for
+    stacks of the best.
 
     Attributes:
-        search_s: Seconds for the agents; the gate and the final timing come on top.
+        search_s: Seconds for the agents and the integrator; what comes before the first trial,
+            the gate and the final timing come on top.
         trials_per_agent: After so many, an agent stops, however fast a trial is.
         calibration_prompts: Prompts on which a trial's quality is measured.
         trial_pairs: Interleaved pairs for a trial's speed.
@@ -41,7 +43,7 @@ BUDGETS: Mapping[str, Budget] = MappingProxyType(
         budget.name: budget
         for budget in (
             Budget("quick", 300.0, 60, 3, 3, 4, 9, 9),
-            Budget("standard", 600.0, 200, 6, 5, 6, 15, 12),
+            Budget("standard", 600.0, 200, 6, 3, 6, 15, 12),
             Budget("thorough", 7200.0, 1500, 10, 9, 24, 31, 14),
         )
     }

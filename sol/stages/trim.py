@@ -45,10 +45,11 @@ class _Trimming:
             self._look_closer()
             part = self._time(part, self.n_pairs)
             contribution = self._compare(part, effect)
+        if part.is_eligible:
+            self.composer.take(part)
         if part.is_eligible and not _is_shown(contribution):
             reason = f"no gain beyond what {self.n_pairs} pairs can tell"
             contribution = replace(contribution, removed=True, reason=reason)
-            self.composer.take(part)
             self.stack = part
         self.found.append(contribution)
         _write(self.session, contribution)
