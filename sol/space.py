@@ -5,8 +5,10 @@ A knob carries its kind, so that a space that was written to a file can be read 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
+from math import prod
 from typing import Any, Literal
 
 Direction = Literal["up", "down"]
@@ -80,6 +82,19 @@ class Space:
         return settings
 
 
+def list_settings(space: Space, most: int) -> tuple[dict[str, Any], ...] | None:
+    """Every setting of a space, or None where there are more than `most`, or no end of them."""
+    values = [_values_of(knob) for knob in space.knobs.values()]
+    if any(options is None for options in values):
+        return None
+    counted = [options for options in values if options is not None]
+    if prod(map(len, counted)) > most:
+        return None
+    return tuple(
+        space.complete(dict(zip(space.knobs, chosen, strict=True))) for chosen in product(*counted)
+    )
+
+
 def is_ordered(knob: Knob) -> bool:
     """Whether the knob has a bolder direction."""
     return isinstance(knob, Ranked) or (not isinstance(knob, Choice) and knob.bolder is not None)
@@ -91,6 +106,12 @@ def is_at_least_as_bold(space: Space, a: Mapping[str, Any], b: Mapping[str, Any]
     What failed on quality at `b` fails at every such `a` as well.
     """
     return all(_as_bold(knob, a[name], b[name]) for name, knob in space.knobs.items())
+
+
+def _values_of(knob: Knob) -> Sequence[Any] | None:
+    if isinstance(knob, Float):
+        return None
+    return range(knob.low, knob.high + 1) if isinstance(knob, Int) else knob.options
 
 
 def _as_bold(knob: Knob, a: Any, b: Any) -> bool:

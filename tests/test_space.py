@@ -1,6 +1,6 @@
 import pytest
 
-from sol.space import Choice, Float, Int, Ranked, Space, is_at_least_as_bold
+from sol.space import Choice, Float, Int, Ranked, Space, is_at_least_as_bold, list_settings
 
 SPACE = Space(
     knobs={
@@ -44,3 +44,19 @@ def test_a_config_has_what_is_fixed_and_what_follows_from_its_knobs():
     config = space.complete({"skip": "3-5", "warmup": 2})
     assert config == {"table": (1, 2), "weights": [2.0], "skip": "3-5", "warmup": 2}
     assert space.complete({"skip": "3,5", "warmup": 2})["weights"] == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("knobs", "n"),
+    [
+        ({}, 1),
+        ({"a": Choice(("x", "y")), "b": Int(1, 3)}, 6),
+        ({"a": Ranked((1, 2)), "b": Int(1, 4)}, 8),
+        ({"a": Ranked((1, 2)), "b": Int(1, 5)}, None),
+        ({"a": Float(0.0, 1.0)}, None),
+    ],
+)
+def test_settings_are_listed_where_they_are_few(knobs, n):
+    settings = list_settings(Space(knobs, fixed={"c": 1}), most=8)
+    assert (None if settings is None else len(settings)) == n
+    assert settings is None or all(s["c"] == 1 and set(knobs) <= set(s) for s in settings)

@@ -19,6 +19,11 @@ from sol.space import Space
 _FIRST_GAIN = math.log(1.5)
 """What a technique that was never tried is held to be good for, within its bound."""
 
+_LEAST_HOPE = 0.05
+"""For a technique that was never tried, however fast others are: no technique starves."""
+_BEATEN = 0.3
+"""Weight of a technique of which others of its skill beat every setting so far."""
+
 _REDRAWS = 40
 """Draws that repeat a known failure or a known setting before a technique counts as exhausted."""
 
@@ -58,7 +63,6 @@ class SkillAgent:
         self._told: dict[int, tuple[Finding, ...]] = {}
         self._trials = 0
         self._since_improvement = 0
-        self._last_gain = _FIRST_GAIN
         self._exhausted = not self._studies
 
     def observe(self, finding: Finding) -> None:
@@ -153,19 +157,32 @@ class SkillAgent:
         )
 
     def _expected_gain(self) -> float:
-        """Half of what may be left, times the chance of an improvement.
-
-        That chance by the rule of succession: after k trials in a row without one, 1 / (k + 2).
-        What may be left is never more than the last improvement brought: they get smaller.
-        """
         if self._exhausted:
             return 0.0
-        study = next(iter(self._in_order()))
-        bound = math.log(self._brief.bound_of(study.offer))
-        if study.n_tried == 0:
-            return 0.5 * min(bound, _FIRST_GAIN)
-        left = max(bound - math.log(self._best_speedup()), 0.0)
-        return 0.5 * min(left, self._last_gain) / (self._since_improvement + 2)
+        return max((self._gain_of(s) for s in self._studies if not s.is_done), default=0.0)
+
+    def _gain_of(self, study: TechniqueStudy) -> float:
+        """What the next setting of a technique may bring, in the logarithm of the speed-up.
+
+        Half of what may be left, times the chance of an improvement. That chance by the rule of
+        succession: after k settings in a row without one, 1 / (k + 2). What may be left is never
+        more than the last improvement brought: they get smaller. A lossy technique that never held
+        has to beat what its skill has: both spend the same redundancy.
+        """
+        bound, best = math.log(self._brief.bound_of(study.offer)), math.log(self._best_speedup())
+        if not study.has_held:
+            hope = min(bound, _FIRST_GAIN)
+            if study.offer.exactness == "lossy":
+                hope = max(hope - 0.5 * best, min(hope, _LEAST_HOPE))
+            return 0.5 * hope / (study.n_tried + 1)
+        left = min(max(bound - best, 0.0), study.last_gain, _FIRST_GAIN)
+        weight = 1.0 if self._is_leading(study) else _BEATEN
+        return 0.5 * weight * left / (study.since_improvement + 2)
+
+    def _is_leading(self, study: TechniqueStudy) -> bool:
+        """Whether nothing else of the skill beats one of its settings in speed and quality."""
+        leading = {point.proposal.technique for point in frontier_of(self._points)}
+        return study.offer.technique in leading
 
     def _takes_over(self, proposal: Proposal) -> bool:
         """Counts a proposal as its own; not where its technique is not searched here."""
@@ -210,7 +227,6 @@ class SkillAgent:
             self._since_improvement += 1
             return ()
         self._since_improvement = 0
-        self._last_gain = math.log(speedup / best)
         text = f"{proposal.label}: {speedup:.2f}x at {psnr:.1f} dB"
         return (Finding(self._brief.skill, text, {"psnr": psnr, "speedup": speedup}, speedup),)
 
@@ -224,22 +240,10 @@ class SkillAgent:
         return (Finding(self._brief.skill, text, {"technique": technique, "share": edge.share}),)
 
     def _in_order(self) -> list[TechniqueStudy]:
-        """Every technique once, by bound; then in turns those on the frontier; then the others.
-
-        None starves where time is short, and time goes to what nothing else of the skill beats in
-        both speed and quality. Of the others, those with first settings left come first.
-        """
-        leading = {point.proposal.technique for point in frontier_of(self._points)}
-        return sorted(self._studies, key=lambda study: self._turn(study, leading))
-
-    def _turn(self, study: TechniqueStudy, leading: set[str]) -> tuple[int, int, float]:
-        if study.n_tried == 0 and study.has_first_settings:
-            return (0, 0, -self._brief.bound_of(study.offer))
-        if study.offer.technique in leading:
-            return (1, study.n_tried, -study.promise)
-        if study.has_first_settings:
-            return (2, study.n_tried, -self._brief.bound_of(study.offer))
-        return (3, 0, -study.promise)
+        """The most promising technique first; of equals, the one with the higher bound."""
+        return sorted(
+            self._studies, key=lambda s: (-self._gain_of(s), -self._brief.bound_of(s.offer))
+        )
 
     def _safe_points(self, study: TechniqueStudy) -> list[FrontierPoint]:
         return [

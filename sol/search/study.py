@@ -13,10 +13,13 @@ from optuna.trial import Trial, TrialState
 from sol.search.boundary import Boundary
 from sol.search.encoding import decode, distributions_of, encode
 from sol.search.records import Offer, Outcome, QualityFloor
+from sol.space import list_settings
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 _STARTUP_TRIALS = 4
+_FEW = 64
+"""Settings of a space that are counted one by one."""
 
 Config = Mapping[str, Any]
 
@@ -32,6 +35,8 @@ class TechniqueStudy:
     Attributes:
         boundary: What held, what failed, and what lies between.
         reason: Why the last drawn setting was drawn.
+        last_gain: Of the last improvement, in the logarithm of the speed-up.
+        since_improvement: Settings that were measured since then.
     """
 
     def __init__(self, offer: Offer, floor: QualityFloor, seed: int) -> None:
@@ -45,11 +50,13 @@ class TechniqueStudy:
         self._first = list(enumerate(firsts, start=1))
         self._study = optuna.create_study(direction="maximize", sampler=self._sampler(0))
         self._distributions = distributions_of(offer.space)
+        self._few_settings = list_settings(offer.space, _FEW)
         self._open: dict[str, Trial] = {}
         self._best: Config | None = None
         self._broken = ""
         self._speedups: list[float] = []
-        self._failures = 0
+        self.last_gain = 0.0
+        self.since_improvement = 0
 
     @property
     def has_first_settings(self) -> bool:
@@ -67,9 +74,16 @@ class TechniqueStudy:
         return max(self._speedups, default=1.0)
 
     @property
-    def promise(self) -> float:
-        """Best log speed-up so far, less for every failure: the order in which to go on."""
-        return math.log(max(self._speedups, default=1.0)) - 0.05 * self._failures
+    def has_held(self) -> bool:
+        """Whether a setting was measured that held quality."""
+        return bool(self._speedups)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing left to draw, as far as all settings can be counted."""
+        if self._broken or self._few_settings is None:
+            return bool(self._broken)
+        return not any(map(self._is_worth_measuring, self._few_settings))
 
     def draw(self, redraws: int) -> Config | None:
         """A setting that is neither known nor known to fail, or None if there seems to be none."""
@@ -98,19 +112,24 @@ class TechniqueStudy:
         """Records a measurement; structural failures end the technique, bold ones bound it."""
         trial = self._open.pop(self._key(config))
         self.boundary.learn(config, outcome.status)
+        self.since_improvement += 1
         if outcome.status == "failed":
             self._broken = outcome.reason if not self.offer.space.knobs else self._broken
-        if outcome.status in ("failed", "over_budget"):
-            self._failures += 1
         if outcome.quality is None:
             self._study.tell(trial, state=TrialState.FAIL)
             return
         trial.set_constraint("quality", -self._floor.margin_of(outcome.quality))
         speedup = outcome.speed.median if outcome.speed else outcome.quality.rough_speedup
         if outcome.status == "measured":
-            self._best = config if speedup > self.expected_speedup else self._best or config
-            self._speedups.append(speedup)
+            self._improve(config, speedup)
         self._study.tell(trial, speedup)
+
+    def _improve(self, config: Config, speedup: float) -> None:
+        self._best = self._best or config
+        if speedup > self.expected_speedup:
+            self.last_gain = math.log(speedup / self.expected_speedup)
+            self._best, self.since_improvement = config, 0
+        self._speedups.append(speedup)
 
     def _sampler(self, redraw: int) -> optuna.samplers.BaseSampler:
         """One for each draw: what it draws follows from what was learned, not from who drew."""

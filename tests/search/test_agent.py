@@ -141,9 +141,9 @@ def test_first_settings_take_turns_in_the_order_of_their_bounds():
         return Offer(name, space, "lossy", bound)
 
     agent = SkillAgent(brief(offer("b", 2.0, 3), offer("c", 1.5, 1), offer("a", None, 2), bound=3))
-    firsts = [agent.hypothesise() for _ in range(6)]
+    firsts = [agent.hypothesise() for _ in range(5)]
     assert [(p.technique, p.config["level"]) for p in firsts] == [
-        ("a", 1), ("b", 1), ("c", 1), ("a", 2), ("b", 2), ("b", 3)
+        ("a", 1), ("b", 1), ("c", 1), ("a", 2), ("b", 2)
     ]  # fmt: skip
     assert all(p.hypothesis.startswith("first setting") for p in firsts)
 
@@ -176,3 +176,51 @@ def test_the_expected_speedup_stays_within_the_technique_own_bound():
     agent = SkillAgent(brief(Offer("easycache", THRESHOLD, "lossy", 1.2)))
     agent.reflect(agent.hypothesise(), held(3.0))
     assert agent.hypothesise().expected_speedup == 1.2
+
+
+def caches(*offers: Offer) -> SkillAgent:
+    return SkillAgent(brief(*offers, bound=4.0))
+
+
+def level_offer(name: str, exactness: str = "lossy", bound: float | None = None) -> Offer:
+    return Offer(name, Space({"level": Int(1, 9, bolder="up")}, ({"level": 5},)), exactness, bound)
+
+
+def test_what_leads_goes_on_before_another_that_would_have_to_beat_it():
+    agent = caches(level_offer("planned"), level_offer("easycache"))
+    first = agent.hypothesise()
+    agent.reflect(first, held(1.8))
+    assert first.technique == "planned"
+    assert agent.hypothesise().technique == "planned"
+
+
+def test_what_was_never_tried_gets_its_turn_once_the_leader_stands_still():
+    agent = caches(level_offer("planned"), level_offer("easycache"))
+    agent.reflect(agent.hypothesise(), held(1.8))
+    for _ in range(8):
+        proposal = agent.hypothesise()
+        agent.reflect(proposal, held(1.8))
+        if proposal.technique == "easycache":
+            return
+    pytest.fail("easycache starved")
+
+
+def test_an_exact_technique_has_nothing_to_beat():
+    """What it gains comes on top: it is tried before a lossy one that spends what is spent."""
+    exact, lossy = level_offer("text_kv", "exact", 1.2), level_offer("easycache")
+    agent = caches(level_offer("planned"), lossy, exact)
+    agent.reflect(agent.hypothesise(), held(2.2))
+    tried = []
+    for _ in range(12):
+        proposal = agent.hypothesise()
+        agent.reflect(proposal, held(1.05))
+        tried.append(proposal.technique)
+    assert tried.index("text_kv") < tried.index("easycache")
+
+
+def test_settings_that_can_be_counted_run_out():
+    agent = caches(Offer("text_kv", Space({}, ({},)), "exact", 1.3))
+    before = agent.state().expected_gain
+    agent.reflect(agent.hypothesise(), held(1.2))
+    assert before > 0
+    assert agent.state().expected_gain == 0.0
