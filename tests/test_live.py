@@ -25,7 +25,7 @@ LINES = [
      "outcome": "rejected", "reason": "too dark"},
     {"t": 6.0, "agent": "gate", "turn": "verdict", "stack": "s", "verdict": "rejected",
      "stage": "screening", "reasons": ["too dark", "frozen"]},
-    {"t": 7.0, "agent": "report", "turn": "leave_out", "technique": "a", "adds": 1.2,
+    {"t": 7.0, "agent": "integrator", "turn": "leave_out", "technique": "a", "adds": 1.2,
      "low": 1.1, "high": 1.3, "remark": ""},
 ]  # fmt: skip
 
@@ -44,7 +44,7 @@ def test_plain_lines_where_there_is_no_terminal():
     assert "edge: s: on the edge: a x 1 -> 2 falls to 21.3 dB" in text
     assert "gate: screening, 18 prompts: rejected too dark" in text
     assert "gate: rejected in the screening too dark, frozen" in text
-    assert "report: a adds 1.20x [1.10, 1.30]" in text
+    assert "integrator: a adds 1.20x [1.10, 1.30]" in text
 
 
 def test_the_live_table_shows_each_agent_its_best_and_the_time_left():

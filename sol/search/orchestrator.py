@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sol.search.agent import AgentState
 from sol.search.agent_record import AgentRecord
 from sol.search.composing import Composing
-from sol.search.executors.base import Executor
+from sol.search.executors.base import Executor, Past
 from sol.search.journal import Journal
 from sol.search.pipeline import Pipeline
 from sol.search.posting import post, tell
@@ -63,6 +63,7 @@ class Orchestrator:
 
     def run(self, states: tuple[AgentState, ...]) -> dict[str, AgentRecord]:
         """Searches until the time is up or nothing is worth measuring; what each agent found."""
+        self._executor.remember(self._past_of)
         for state in states:
             self._admit(state)
         self._recall()
@@ -114,14 +115,17 @@ class Orchestrator:
                 f"its bound {state.bound:.2f}x is inside the timing noise of {self._noise:.0%}",
             )
 
+    def _past_of(self, skill: str) -> Past:
+        """For an agent that takes over from one that died."""
+        return self._store.history(skill), self._store.interrupted(skill)
+
     def _recall(self) -> None:
         """What a run that was killed had measured, and what it was measuring."""
         for proposal, outcome in self._store.past():
             self._pipeline.recall(proposal, outcome)
             self._learn(proposal, outcome)
         for record in self._records.values():
-            interrupted = self._store.interrupted(record.skill)
-            history = self._store.history(record.skill)
+            history, interrupted = self._past_of(record.skill)
             findings = self._executor.ask_agent(record.skill, "recall", history, interrupted)
             for finding in findings:
                 tell(finding, self._records, self._executor)

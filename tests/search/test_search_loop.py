@@ -80,9 +80,40 @@ def brief(skill: str, bound: float = 3.0, max_trials: int = MAX_TRIALS) -> Brief
     return Brief(skill, SPACES[skill], bound, "because", FLOOR, max_trials, seed=0)
 
 
-def start(folder, *, bounds=None, composer=None, store=None, left_s=1e6, spend=None, n=MAX_TRIALS):
+class MortalAgents(InlineExecutor):
+    """Every agent dies before each question; another takes over with what is remembered."""
+
+    past = None
+    deaths = 0
+
+    def remember(self, past):
+        self.past = past
+
+    def start_agent(self, brief):
+        super().start_agent(brief)
+        self.briefs = {**getattr(self, "briefs", {}), brief.skill: brief}
+
+    def ask_agent(self, skill, method, *args):
+        if self.past is not None:
+            self.deaths += 1
+            super().start_agent(self.briefs[skill])
+            super().ask_agent(skill, "recall", *self.past(skill))
+        return super().ask_agent(skill, method, *args)
+
+
+def start(
+    folder,
+    *,
+    bounds=None,
+    composer=None,
+    store=None,
+    left_s=1e6,
+    spend=None,
+    n=MAX_TRIALS,
+    make_executor=InlineExecutor,
+):
     """An orchestrator with its agents, and the journal to close."""
-    executor = InlineExecutor(make_worker=FakeWorker)
+    executor = make_executor(make_worker=FakeWorker)
     infos = executor.start_workers(WorkerPlan("fake", None, None, {}, folder))
     for skill in SPACES:
         executor.start_agent(brief(skill, (bounds or {}).get(skill, 3.0), n))
@@ -367,3 +398,14 @@ def test_what_was_being_measured_when_a_run_was_killed_is_measured_again(tmp_pat
     assert [proposal for proposal, _ in composer.stacks] == [STACK]
     assert records["cache"].trials[0][0] == setting
     assert store.interrupted("cache") == store.interrupted("integrator") == ()
+
+
+def test_agents_that_die_before_every_question_find_the_same(tmp_path):
+    (tmp_path / "lived").mkdir()
+    (tmp_path / "died").mkdir()
+    lived, _ = run(tmp_path / "lived", n=6)
+    died, _ = run(tmp_path / "died", n=6, make_executor=MortalAgents)
+    for skill, record in lived.items():
+        assert [p.label for p, _ in died[skill].trials] == [p.label for p, _ in record.trials]
+        labels = [point.proposal.label for point in record.frontier]
+        assert [point.proposal.label for point in died[skill].frontier] == labels
