@@ -35,7 +35,7 @@ _LAST_MOMENT = 85
 """Measurements after which a kill may come at the latest; a run makes some 95."""
 
 _LIMIT_S = 180.0
-_GONE_WITHIN_S = 60.0
+_GONE_WITHIN_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,7 @@ def _kill_driver(
 
 
 def _require_gone(mark: str) -> None:
-    """What outlives its driver for longer than this is an orphan.
-
-    Ray's own agents of a node look for their raylet every now and then: on a loaded machine they
-    were seen to outlive it by more than 20 seconds.
-    """
+    """What outlives its driver for longer than this is an orphan."""
     deadline = time.monotonic() + _GONE_WITHIN_S
     while left := processes_of(mark):
         if time.monotonic() > deadline:

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from sol.search.executors.agent_actors import AgentActors
 from sol.search.executors.base import Done, Failure, Past, classify, needs_new_worker
 from sol.search.executors.cluster_address import no_cluster, require_reachable
 from sol.search.executors.placement import WorkerNeeds, choose_n_workers
+from sol.search.executors.reaper import Reaper
 from sol.search.records import Brief, WorkerInfo
 from sol.search.worker import MeasuringWorker, WorkerPlan
 
@@ -90,6 +92,7 @@ class RayExecutor:
         self._places: list[_Place] = []
         self._jobs: dict[Any, _Job] = {}
         self._tickets = 0
+        self._reaper = Reaper() if address is None else None
         self._join(address)
         self._agents = AgentActors(self._ray, make_agent, self._environment)
 
@@ -167,6 +170,9 @@ class RayExecutor:
         self._agents.close()
         self._places, self._jobs = [], {}
         self._ray.shutdown()
+        if self._reaper is not None:
+            self._reaper.close()
+            self._reaper = None
 
     def _join(self, address: str | None) -> None:
         n_cpus = None if self._n_workers is None else self._n_workers * self._needs.cpus
@@ -178,7 +184,8 @@ class RayExecutor:
         # Ray's own handler ends the process without giving the run a chance to close.
         ours = signal.getsignal(signal.SIGTERM)
         try:
-            self._ray.init(log_to_driver=False, logging_level=logging.ERROR, **arguments)
+            with nullcontext() if self._reaper is None else self._reaper.marking():
+                self._ray.init(log_to_driver=False, logging_level=logging.ERROR, **arguments)
         except (ConnectionError, RuntimeError) as error:
             if address is None:
                 raise
