@@ -44,6 +44,13 @@ def processes_with(mark: str) -> list[str]:
     return found
 
 
+def wait_for_baseline(folder: Path, limit_s: float = 60.0) -> None:
+    """Until one of its videos is kept."""
+    deadline = time.monotonic() + limit_s
+    while not any(folder.glob("runs/*/baseline/*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
 def wait_for_turn(folder: Path, turn: str, process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
