@@ -206,7 +206,8 @@ class Composer:
 
     def _choose(self) -> tuple[Candidate, float] | None:
         if not self._is_fresh:
-            gains = [(c, self._gain_of(c)) for c in self._candidates()]
+            candidates = self._candidates()
+            gains = zip(candidates, self._gains(candidates), strict=True)
             best = max(gains, key=lambda pair: pair[1], default=None)
             self._choice = best if best is not None and best[1] > _TOO_LITTLE else None
             self._is_fresh = True
@@ -253,19 +254,20 @@ class Composer:
         ]
         return (best, *faster[-_NEAR_BEST + 1 :])
 
-    def _gain_of(self, candidate: Candidate) -> float:
-        best, prediction = self.best, candidate.prediction
+    def _gains(self, candidates: Sequence[Candidate]) -> list[float]:
+        """Of each the expected gain over the best, by the chance that it runs and holds."""
+        best = self.best
         reached = math.log(max(best.speedup, 1.0)) if best is not None else 0.0
         ran = [stack.candidate.key for stack in self.stacks if stack.quality is not None]
         failed = [stack.candidate.key for stack in self.stacks if stack.quality is None]
-        is_known = all(effect.is_measured for effect in candidate.members)
-        return (
-            prediction.gain_over(reached)
-            * prediction.chance_of(self.floor)
+        return [
+            candidate.prediction.gain_over(reached)
+            * candidate.prediction.chance_of(self.floor)
             * chance_to_run(candidate.key, ran, failed)
             * chance_to_hold(candidate, self._fallen, self.spaces)
-            * (1.0 if is_known else _GUESSED)
-        )
+            * (1.0 if all(effect.is_measured for effect in candidate.members) else _GUESSED)
+            for candidate in candidates
+        ]
 
 
 def _rough(quality: Quality) -> Speed:

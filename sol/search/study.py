@@ -59,11 +59,6 @@ class TechniqueStudy:
         self.since_improvement = 0
 
     @property
-    def has_first_settings(self) -> bool:
-        """Whether settings that do not come from sampling are still to be tried."""
-        return not self._broken and any(self._is_worth_measuring(c) for _, c in self._first)
-
-    @property
     def n_tried(self) -> int:
         """How many settings were drawn."""
         return len(self._seen)
