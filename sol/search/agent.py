@@ -40,7 +40,6 @@ class AgentState:
     bound: float
     best_speedup: float
     trials: int
-    since_improvement: int
     exhausted: bool
     expected_gain: float = 0.0
 
@@ -62,7 +61,6 @@ class SkillAgent:
         self._again: list[Proposal] = []
         self._told: dict[int, tuple[Finding, ...]] = {}
         self._trials = 0
-        self._since_improvement = 0
         self._exhausted = not self._studies
 
     def observe(self, finding: Finding) -> None:
@@ -151,7 +149,6 @@ class SkillAgent:
             bound=self._brief.bound,
             best_speedup=self._best_speedup(),
             trials=self._trials,
-            since_improvement=self._since_improvement,
             exhausted=self._exhausted,
             expected_gain=self._expected_gain(),
         )
@@ -219,14 +216,11 @@ class SkillAgent:
 
     def _find_gain(self, proposal: Proposal, outcome: Outcome) -> tuple[Finding, ...]:
         if outcome.status != "measured" or outcome.quality is None or outcome.speed is None:
-            self._since_improvement += 1
             return ()
         best, psnr, speedup = self._best_speedup(), outcome.quality.psnr, outcome.speed.median
         self._points.append(FrontierPoint(proposal, outcome.quality, outcome.speed))
         if speedup <= best:
-            self._since_improvement += 1
             return ()
-        self._since_improvement = 0
         text = f"{proposal.label}: {speedup:.2f}x at {psnr:.1f} dB"
         return (Finding(self._brief.skill, text, {"psnr": psnr, "speedup": speedup}, speedup),)
 
