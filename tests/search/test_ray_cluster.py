@@ -136,6 +136,15 @@ def test_jobs_of_a_crew_outlive_the_node_that_they_ran_on(cluster, start):
     cluster.add_node(num_cpus=1)
 
 
+def test_workers_start_where_there_is_room_after_a_node_has_just_left(cluster, start):
+    node = cluster.add_node(num_cpus=1)
+    cluster.remove_node(node, allow_graceful=False)
+    executor, crew = start()
+    assert set(executor.in_service()) == {0, 1}
+    done = crew.run_all([Job("echo", (n,), LIMIT_S, worker=n) for n in (0, 1)])
+    assert [each.value for each in done] == [0, 1]
+
+
 def test_more_workers_than_the_cluster_has_room_for_are_refused(start):
     # A node that has just left is counted until Ray has missed it for long enough.
     with pytest.raises(SolError, match=r"9 worker\(s\) of 1 CPU each.*room for [23]"):
