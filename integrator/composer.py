@@ -182,6 +182,15 @@ class Composer:
         """The fastest measured stack that held."""
         return next(iter(self.held), None)
 
+    def why_not_sent(self, stack: MeasuredStack) -> str:
+        """What keeps a stack from the gate by now that was not out as measured; "" if nothing."""
+        shortfall = self.floor.find_shortfall(stack.quality) if stack.quality else None
+        if shortfall is not None:
+            return f"{shortfall} since a faster stack fell short"
+        if self._is_banned(stack.candidate):
+            return "it has all lossy settings of a stack that fell short"
+        return ""
+
     def _holds(self, stack: MeasuredStack) -> bool:
         return (
             stack.is_eligible

@@ -35,6 +35,7 @@ class MeasuredStack:
         is_prediction: Whether the candidate's prediction was made before; of a setting that was
             measured alone the numbers were known.
         reason: Why it is out, if it is.
+        set_aside: Why it was not sent to the gate in the end although it is not out.
         edge: What its bolder neighbour did, where it was looked at.
     """
 
@@ -43,6 +44,7 @@ class MeasuredStack:
     speed: Speed | None = None
     is_prediction: bool = True
     reason: str = ""
+    set_aside: str = ""
     edge: EdgeCheck | None = None
 
     @property

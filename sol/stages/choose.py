@@ -87,5 +87,9 @@ def _is_accepted(session: Session, search: Search, choice: Choice, stack: Measur
 
 def _in_order(search: Search) -> tuple[MeasuredStack, ...]:
     """Those that are in, the fastest first; then the others."""
-    stacks = search.composer.stacks
+    composer = search.composer
+    stacks = [
+        replace(stack, set_aside=composer.why_not_sent(stack)) if stack.is_eligible else stack
+        for stack in composer.stacks
+    ]
     return tuple(sorted(stacks, key=lambda stack: (not stack.is_eligible, -stack.speedup)))

@@ -173,7 +173,8 @@ def _headline(
 
 
 def _stack_report(stack: MeasuredStack, judged: tuple[Judged, ...]) -> StackReport:
-    at_gate = next((item for item in judged if item.measured is stack), None)
+    key = stack.candidate.key
+    at_gate = next((item for item in judged if item.measured.candidate.key == key), None)
     composed = _ratio(stack.speed) if stack.speed else None
     final = _ratio(at_gate.numbers.speed) if at_gate and at_gate.numbers else None
     prediction = stack.candidate.prediction
@@ -193,6 +194,7 @@ def _stack_report(stack: MeasuredStack, judged: tuple[Judged, ...]) -> StackRepo
         predicted_high=high,
         composed_speedup=composed if final else None,
         is_prediction=stack.is_prediction,
+        set_aside=stack.set_aside,
     )
 
 

@@ -256,6 +256,9 @@ def test_a_higher_floor_changes_the_best():
     assert composer.best.candidate.label == "easycache threshold=0.4"
     composer.demand(46.5)
     assert composer.best.candidate.label == "int8_dynamic layers=some"
+    aside = {stack.candidate.label: composer.why_not_sent(stack) for stack in composer.stacks}
+    assert "46.5 dB needed since" in aside["easycache threshold=0.4"]
+    assert aside["int8_dynamic layers=some"] == ""
     composer.demand(10.0)
     assert composer.floor == QualityFloor(46.5, FLOOR.worst_psnr)
     composer.demand(60.0)

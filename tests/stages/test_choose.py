@@ -71,6 +71,12 @@ def test_what_is_no_better_than_a_rejected_stack_does_not_go_there(session):
     )
     assert [techniques(j) for j in choice.judged] == [{"easycache"}, {"planned"}]
     assert techniques(find_winner(choice.judged)) == {"planned"}
+    aside = {s.candidate.label.split()[0]: s.set_aside for s in choice.measured}
+    assert (
+        aside["teacache"]
+        == "41.0 dB on calibration, 42.0 dB needed since a faster stack fell short"
+    )
+    assert aside["planned"] == ""
 
 
 def test_a_stack_with_all_the_loss_of_a_rejected_one_is_not_judged(session):

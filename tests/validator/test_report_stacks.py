@@ -112,11 +112,23 @@ def test_candidates_for_the_gate_are_told_the_fastest_first():
         "rejected: psnr_floor: mean 25.4",
         "accepted, the recipe",
         "not sent: a bolder neighbour fell",
-        "not sent: no faster than the recipe",
+        "Close enough as well, but no faster than the recipe: 2 more.",
     ]
     places = [page.text.index(words) for words in told]
     assert places == sorted(places)
     assert "token_merge 0.5" not in page.text[: page.text.index("Measured, the fastest first")]
+
+
+def test_a_faster_stack_that_was_not_sent_says_why():
+    aside = replace(STACKS[3], speedup=Interval(1.7, 1.6, 1.8, 5), set_aside="31 dB, 35 dB needed")
+    page = read(show_stacks, stacks=(*STACKS[:3], aside))
+    assert "not sent: 31 dB, 35 dB needed" in page.text
+
+
+def test_what_is_slower_than_the_baseline_is_no_candidate():
+    slow = replace(STACKS[3], speedup=Interval(0.9, 0.8, 1.0, 5))
+    page = read(show_stacks, stacks=(slow,), winner=None)
+    assert "No measured stack was fit for the gate." in page.texts
 
 
 def test_of_many_stacks_those_that_matter_are_not_folded():

@@ -31,6 +31,7 @@ class StackReport:
         composed_speedup: On the calibration pair, as every stack is timed when it is composed;
             None where `speedup` is that one, and not a recipe's.
         is_prediction: Whether the stack was not measured before its numbers were predicted.
+        set_aside: Why it was not sent to the gate although it was fit as measured.
     """
 
     label: str
@@ -47,6 +48,7 @@ class StackReport:
     predicted_high: float | None = None
     composed_speedup: Interval | None = None
     is_prediction: bool = False
+    set_aside: str = ""
 
     @property
     def compared_speedup(self) -> Interval | None:

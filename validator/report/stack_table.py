@@ -94,15 +94,26 @@ def _list_candidates(report: RunReport) -> Markup:
     if not fit:
         return join(title, element("p", "No measured stack was fit for the gate."))
     winner = report.winning_stack
-    items = (_describe(stack, winner) for stack in sorted(fit, key=_slowness))
-    return join(title, element("ol", *items))
+    told = [stack for stack in fit if _came_near(stack) or not _is_slower(stack, winner)]
+    items = (_describe(stack, winner) for stack in sorted(told, key=_slowness))
+    n_slower = len(fit) - len(told)
+    rest = f"Close enough as well, but no faster than the recipe: {n_slower} more."
+    return join(title, element("ol", *items), element("p", rest) if n_slower else None)
+
+
+def _came_near(stack: StackReport) -> bool:
+    return stack.status in _AT_GATE or bool(stack.edge)
+
+
+def _is_slower(stack: StackReport, winner: StackReport | None) -> bool:
+    return winner is not None and _slowness(stack) >= _slowness(winner)
 
 
 def _was_fit(stack: StackReport) -> bool:
-    """Fast and close enough as measured, whatever was found of it later."""
-    if stack.compared_speedup is None:
+    """Faster than the baseline and close enough as measured, whatever was found of it later."""
+    if stack.compared_speedup is None or stack.compared_speedup.median <= 1.0:
         return False
-    return stack.status in (*_AT_GATE, "measured") or bool(stack.edge)
+    return stack.status == "measured" or _came_near(stack)
 
 
 def _describe(stack: StackReport, winner: StackReport | None) -> Markup:
@@ -117,8 +128,5 @@ def _tell(stack: StackReport, winner: StackReport | None) -> str:
     if stack.status == "rejected":
         reasons = stack.verdict.reasons if stack.verdict else ()
         return f"rejected: {'; '.join(reasons) or stack.reason}"
-    if stack.reason:
-        return f"not sent: {stack.reason}"
-    if winner is not None and _slowness(stack) >= _slowness(winner):
-        return "not sent: no faster than the recipe"
-    return "not sent"
+    why = stack.reason or stack.set_aside
+    return f"not sent: {why}" if why else "not sent"
