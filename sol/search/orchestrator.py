@@ -91,18 +91,24 @@ class Orchestrator:
     def compose(self, n: int, least_gain: float) -> None:
         """Measures as many further stacks at most, one after the other, for the integrator.
 
-        It ends where less is expected of the next one, in the logarithm of the speed-up. They are
-        not stored: a search that is taken up again after its end does not have them, so it
-        proposes them again, and their measurements are recalled.
+        One that does not engage says so at once, and does not count. It ends where less is
+        expected of the next one, in the logarithm of the speed-up. They are not stored: a search
+        that is taken up again after its end does not have them, so it proposes them again, and
+        their measurements are recalled.
         """
-        for _ in range(n):
-            proposal = self._composer.propose() if self._composer.bid() >= least_gain else None
+        left = n
+        while left > 0 and self._composer.bid() >= least_gain:
+            proposal = self._composer.propose()
             if proposal is None:
                 return
-            self._start(proposal)
-            while self._pipeline.is_busy:
-                for finished in self._pipeline.advance():
-                    self._finish(*finished)
+            left -= self._measure_alone(proposal).status != "no_effect"
+
+    def _measure_alone(self, proposal: Proposal) -> Outcome:
+        self._start(proposal)
+        while True:
+            for finished in self._pipeline.advance():
+                self._finish(*finished)
+                return finished[1]
 
     def _admit(self, state: AgentState) -> None:
         record = AgentRecord(state.skill, state.bound)

@@ -346,6 +346,18 @@ def test_after_the_search_so_many_further_stacks_are_measured_at_most(tmp_path, 
     assert [proposal.number for proposal, _ in composer.stacks] == [1, 2][:n_measured]
 
 
+def test_a_stack_that_does_not_engage_is_not_counted(tmp_path):
+    idle = replace(STACK, members=(*STACK.members, StackItem("text_kv", {})))
+    composer = NoComposer()
+    orchestrator, states, journal = start(tmp_path, composer=composer)
+    with journal:
+        orchestrator.run(states)
+        composer.proposals = [idle, replace(STACK, number=2), replace(STACK, number=3)]
+        orchestrator.compose(1, 0.0)
+    outcomes = [(proposal.number, outcome.status) for proposal, outcome in composer.stacks]
+    assert outcomes == [(1, "no_effect"), (2, "measured")]
+
+
 def test_the_time_that_goes_by_is_told(tmp_path):
     spent: list[float] = []
     run(tmp_path, spend=spent.append, left_s=SHORT_S)
