@@ -54,4 +54,4 @@ def test_what_was_found_is_journalled_once_and_kept(tmp_path, target, journal, j
     assert (skipped["turn"], warm["turn"]) == ("skip_recipe", "warm_start")
     assert skipped["recipe"] == "runs/20260102-pocket/recipe.yaml"
     assert "not a recipe" in skipped["reason"]
-    assert set(warm["techniques"]) == {"regional_compile", "planned"}
+    assert set(warm["techniques"]) >= {"regional_compile", "planned"}
