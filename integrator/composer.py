@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from sol.integrator.accepted import AcceptedStack, find_accepted
 from sol.integrator.chances import Settings, chance_to_hold, chance_to_run
 from sol.integrator.compose import Candidate, compose, is_admissible, make_candidate
 from sol.integrator.cost import TimeShares
@@ -20,6 +21,7 @@ from sol.integrator.measured import MeasuredStack
 from sol.integrator.prediction import StackModel
 from sol.integrator.protection import share_protection
 from sol.search.records import Outcome, Proposal, Quality, QualityFloor, Speed
+from sol.search.warm_start import Precedent
 from sol.space import Space
 from sol.technique import Stack, Technique
 
@@ -54,6 +56,7 @@ class Composer:
     spaces: dict[str, Space] = field(default_factory=dict)
     stacks: list[MeasuredStack] = field(default_factory=list)
     banned: list[Settings] = field(default_factory=list)
+    _accepted: tuple[AcceptedStack, ...] = ()
     _fallen: list[list[Effect]] = field(default_factory=list)
     _open: dict[int, Candidate] = field(default_factory=dict)
     _number: int = 0
@@ -85,6 +88,11 @@ class Composer:
         self._is_fresh = False
         self._settings.offer(skill, proposals)
 
+    def recommend(self, precedents: Iterable[Precedent]) -> None:
+        """The members of accepted recipes: each one's stack is worth what it gained there."""
+        self._is_fresh = False
+        self._accepted = find_accepted(precedents, self.spaces)
+
     def bid(self) -> float:
         """The expected gain of the next measurement, in the logarithm of the speed-up."""
         choice = self._choose()
@@ -99,16 +107,13 @@ class Composer:
         self._number += 1
         self._is_fresh = False
         self._open[self._number] = candidate
-        low, high = candidate.prediction.interval
+        praise = next((a.praise for a in self._accepted if a.key == candidate.key), "")
         return Proposal(
             number=self._number,
             skill=SKILL,
             technique="",
             config={},
-            hypothesis=(
-                f"predicted {candidate.prediction.speedup:.2f}x [{low:.2f}, {high:.2f}] at "
-                f"{candidate.prediction.psnr:.1f} dB; expected gain {gain:.1%}"
-            ),
+            hypothesis=f"{praise}{candidate.prediction.text}; expected gain {gain:.1%}",
             expected_speedup=candidate.prediction.speedup,
             members=candidate.stack,
             title=candidate.label,
@@ -217,14 +222,29 @@ class Composer:
         if not self._is_fresh:
             candidates = self._candidates()
             gains = zip(candidates, self._gains(candidates), strict=True)
-            best = max(gains, key=lambda pair: pair[1], default=None)
+            best = max((*gains, *self._accepted_here()), key=lambda pair: pair[1], default=None)
             self._choice = best if best is not None and best[1] > _TOO_LITTLE else None
             self._is_fresh = True
         return self._choice
 
+    def _accepted_here(self) -> Iterable[tuple[Candidate, float]]:
+        """Recipes' stacks whose members were measured here, and what they gained there."""
+        known, reached = self._known(), self._reached()
+        for accepted in self._accepted:
+            members = accepted.find_members(self._settings)
+            if accepted.key in known or not members:
+                continue
+            candidate = make_candidate(members, self.techniques, self.model)
+            if not self._is_banned(candidate):
+                gain = max(math.log(accepted.speedup) - reached, 0.0)
+                yield candidate, gain * candidate.prediction.chance_of(self.floor)
+
+    def _known(self) -> set[Settings]:
+        measured = {stack.candidate.key for stack in self.stacks}
+        return measured | {candidate.key for candidate in self._open.values()}
+
     def _candidates(self) -> list[Candidate]:
-        known = {stack.candidate.key for stack in self.stacks}
-        known |= {candidate.key for candidate in self._open.values()}
+        known = self._known()
         composed = compose(self._settings.to_compose(), self.techniques, self.model, self.floor)
         found = {c.key: c for c in (*composed, *self._retuned())}
         return [
@@ -265,8 +285,7 @@ class Composer:
 
     def _gains(self, candidates: Sequence[Candidate]) -> list[float]:
         """Of each the expected gain over the best, by the chance that it runs and holds."""
-        best = self.best
-        reached = math.log(max(best.speedup, 1.0)) if best is not None else 0.0
+        reached = self._reached()
         ran = [stack.candidate.key for stack in self.stacks if stack.quality is not None]
         failed = [stack.candidate.key for stack in self.stacks if stack.quality is None]
         return [
@@ -277,6 +296,10 @@ class Composer:
             * (1.0 if all(effect.is_measured for effect in candidate.members) else _GUESSED)
             for candidate in candidates
         ]
+
+    def _reached(self) -> float:
+        best = self.best
+        return math.log(max(best.speedup, 1.0)) if best is not None else 0.0
 
 
 def _rough(quality: Quality) -> Speed:

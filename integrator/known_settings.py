@@ -52,6 +52,11 @@ class KnownSettings:
         estimated = estimate(space, item.config, measured)
         return known.get(estimated.key, estimated)
 
+    def measured(self, key: tuple[str, str]) -> Effect | None:
+        """The measured effect with this key."""
+        effects = self._measured.get(key[0], ())
+        return next((effect for effect in effects if effect.key == key), None)
+
     def near(self, effect: Effect) -> Iterator[Effect]:
         """Lossy neighbours in one knob; none where but one setting was measured.
 

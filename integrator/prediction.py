@@ -53,6 +53,12 @@ class Prediction:
         half = _TWO_SIDED * self.log_speedup.sd
         return self.speedup * math.exp(-half), self.speedup * math.exp(half)
 
+    @property
+    def text(self) -> str:
+        """For people."""
+        low, high = self.interval
+        return f"predicted {self.speedup:.2f}x [{low:.2f}, {high:.2f}] at {self.psnr:.1f} dB"
+
     def chance_of(self, floor: QualityFloor) -> float:
         """The probability that it clears the floor."""
         margin = min(self.psnr - floor.psnr, self.worst_psnr - floor.worst_psnr)

@@ -56,7 +56,7 @@ def tune(request: TuneRequest, executor: Executor, journal: Journal) -> TuneResu
     start = time.perf_counter()
     session = start_session(request, executor, journal)
     briefing = prepare_search(session)
-    found = search(session, briefing.states)
+    found = search(session, briefing)
     choice = choose_stack(session, found)
     winner = find_winner(choice.judged)
     recipe = write_recipe(session, winner) if winner else None

@@ -234,9 +234,14 @@ class SkillAgent:
         return (Finding(self._brief.skill, text, {"technique": technique, "share": edge.share}),)
 
     def _in_order(self) -> list[TechniqueStudy]:
-        """The most promising technique first; of equals, the one with the higher bound."""
+        """What recipes recommend; then the most promising, of equals that of the higher bound."""
         return sorted(
-            self._studies, key=lambda s: (-self._gain_of(s), -self._brief.bound_of(s.offer))
+            self._studies,
+            key=lambda s: (
+                not s.is_recommended,
+                -self._gain_of(s),
+                -self._brief.bound_of(s.offer),
+            ),
         )
 
     def _safe_points(self, study: TechniqueStudy) -> list[FrontierPoint]:

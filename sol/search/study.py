@@ -64,6 +64,12 @@ class TechniqueStudy:
         return len(self._seen)
 
     @property
+    def is_recommended(self) -> bool:
+        """Whether a setting from an accepted recipe is still to be tried."""
+        n_recommended = len(self.offer.origins)
+        return any(n <= n_recommended and self._is_worth_measuring(c) for n, c in self._first)
+
+    @property
     def expected_speedup(self) -> float:
         """What the next setting may bring: the best so far, or 1 where nothing is known."""
         return max(self._speedups, default=1.0)

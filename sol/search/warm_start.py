@@ -27,11 +27,13 @@ class Precedent:
 
     Attributes:
         origin: The recipe, for people.
+        speedup: Of the recipe's whole stack, there.
     """
 
     technique: str
     config: Mapping[str, Any]
     origin: str
+    speedup: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def find_precedents(target: Target, recipes: Mapping[str, Path]) -> Precedents:
     near = [item for item in readable if _is_neighbour(target, item[1])]
     near.sort(key=lambda item: _distance(target, item[1].target))
     found = (
-        Precedent(member.technique, member.config, origin)
+        Precedent(member.technique, member.config, origin, recipe.evidence.speedup.median)
         for origin, recipe in near
         for member in recipe.stack
     )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from sol.integrator.composer import Composer
 from sol.integrator.cost import shares_of
-from sol.search.agent import AgentState
 from sol.search.agent_record import AgentRecord
 from sol.search.ladder import Ladder
 from sol.search.orchestrator import Orchestrator, SearchTime
@@ -16,6 +15,7 @@ from sol.search.pipeline import Pipeline, TrialSetting
 from sol.search.trial_storage import open_memory_store
 from sol.skills.registry import TECHNIQUES
 from sol.stages.request import Session, TuneRequest
+from sol.stages.start import Briefing
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Search:
     composer: Composer
 
 
-def search(session: Session, states: tuple[AgentState, ...]) -> Search:
+def search(session: Session, briefing: Briefing) -> Search:
     """Runs the agents and the integrator until the time is up or nothing is worth measuring."""
     composer = Composer(
         shares_of(session.diagnosis),
@@ -35,8 +35,9 @@ def search(session: Session, states: tuple[AgentState, ...]) -> Search:
         session.floor,
         least_speedup=max(session.self_timing.high, 1.0),
     )
-    for state in states:
+    for state in briefing.states:
         composer.spaces.update(session.executor.ask_agent(state.skill, "spaces"))
+    composer.recommend(briefing.precedents)
     request = session.request
     store = request.store or open_memory_store()
     store.describe(composer.spaces, session.floor)
@@ -57,7 +58,7 @@ def search(session: Session, states: tuple[AgentState, ...]) -> Search:
         time=_time_of(request),
         noise=session.noise,
     )
-    return Search(orchestrator.run(states), orchestrator, composer)
+    return Search(orchestrator.run(briefing.states), orchestrator, composer)
 
 
 def _time_of(request: TuneRequest) -> SearchTime:

@@ -81,10 +81,15 @@ def start_session(request: TuneRequest, executor: Executor, journal: Journal) ->
 
 @dataclass(frozen=True)
 class Briefing:
-    """What the search starts from."""
+    """What the search starts from.
+
+    Attributes:
+        precedents: Members of recipes that were accepted for neighbouring targets.
+    """
 
     states: tuple[AgentState, ...]
     prospects: Prospects
+    precedents: tuple[Precedent, ...] = ()
 
 
 def prepare_search(session: Session) -> Briefing:
@@ -105,7 +110,8 @@ def prepare_search(session: Session) -> Briefing:
         if fact is not None:
             finding = Finding(skill, fact.text, fact.data)
             post(finding, request.skills, session.executor, session.journal)
-    return Briefing(tuple(state for state, _ in briefed), prospects)
+    states = tuple(state for state, _ in briefed)
+    return Briefing(states, prospects, precedents.found)
 
 
 def _brief_agent(

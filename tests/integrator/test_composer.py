@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 from stack_examples import SHARES, outcome_of, quality_of, setting, speed_of
 
+from sol.integrator.accepted import find_accepted
 from sol.integrator.chances import chance_to_run
 from sol.integrator.compose import Candidate, make_candidate
 from sol.integrator.composer import Composer
 from sol.integrator.constraints import find_conflict
 from sol.integrator.measured import MeasuredStack
 from sol.search.records import Outcome, Proposal, QualityFloor
+from sol.search.warm_start import Precedent
 from sol.skills.registry import TECHNIQUES
 from sol.space import Float, Ranked, Space
 
@@ -366,3 +368,35 @@ def test_a_stack_that_was_not_timed_is_kept_with_its_reason():
     assert stack.reason == "38.0 dB"
     assert not stack.is_eligible
     assert composer.best.candidate.label == "easycache threshold=0.4"
+
+
+ACCEPTED = (
+    Precedent("easycache", {"threshold": 0.4, "reuse": "ridge"}, "recipes/a.yaml", 2.4),
+    Precedent("text_kv", {}, "recipes/a.yaml", 2.4),
+    Precedent("cuda_graphs", {}, "recipes/a.yaml", 2.4),
+)
+
+
+def test_what_a_recipe_was_accepted_with_is_measured_once_its_members_were():
+    composer = composer_of(EASYCACHE, INT8)
+    composer.recommend(ACCEPTED)
+    assert names(composer.propose()) == {"easycache", "int8_dynamic"}
+    composer.learn_setting(*TEXT_KV)
+    composer.offer("cache", [EASYCACHE[0], TEXT_KV[0]])
+    proposal = composer.propose()
+    assert names(proposal) == {"easycache", "text_kv"}
+    assert proposal.hypothesis.startswith("accepted before with 2.40x (recipes/a.yaml); predicted")
+    composer.learn_stack(proposal, outcome_of(1.6, 45.0))
+    assert names(composer.propose()) != {"easycache", "text_kv"}
+
+
+def test_a_recipe_is_worth_no_more_than_it_gained():
+    composer = composer_of(EASYCACHE, INT8, TEXT_KV)
+    composer.recommend([replace(precedent, speedup=1.5) for precedent in ACCEPTED])
+    assert names(composer.propose()) == {"easycache", "int8_dynamic", "text_kv"}
+
+
+def test_of_a_recipe_with_one_member_left_there_is_no_stack():
+    assert find_accepted(ACCEPTED[1:], SPACES) == ()
+    (whole,) = find_accepted(ACCEPTED, SPACES)
+    assert set(whole.knobs) == {"easycache", "text_kv"}

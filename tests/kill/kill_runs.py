@@ -31,8 +31,11 @@ from driver import N_WORKERS, NODES  # noqa: E402
 from killed_worker import FINISHED, read_lines  # noqa: E402
 
 KINDS = ("driver", "agent", "worker", "node")
-_LAST_MOMENT = 85
-"""Measurements after which a kill may come at the latest; a run makes some 95."""
+_LAST_MOMENT = 68
+"""Measurements after which a kill may come at the latest; a run makes 70 to 80."""
+
+_ATTEMPTS = 5
+"""Runs of a round: one that ended before its kill is no round, and is played again."""
 
 _LIMIT_S = 180.0
 _GONE_WITHIN_S = 20.0
@@ -44,6 +47,7 @@ class Round:
 
     Attributes:
         after: Measurements that were finished by then; -1 for a kill while all is started.
+        killed: Empty where there was nothing left to kill.
         n_lost: Measurements that were finished and never heard of.
         n_starts: Of the driver.
         faults: What is not as it must be; none where all is well.
@@ -59,8 +63,17 @@ class Round:
     faults: tuple[str, ...]
 
 
+def play_until_killed(kind: str, folder: Path, rng: random.Random) -> Round:
+    """One round, in a new folder for each attempt."""
+    for attempt in range(_ATTEMPTS):
+        one = play(kind, folder / str(attempt), rng)
+        if one.killed or one.faults:
+            return one
+    raise RuntimeError(f"{_ATTEMPTS} runs ended before their {kind} could be killed.")
+
+
 def play(kind: str, folder: Path, rng: random.Random) -> Round:
-    """One round in a new folder."""
+    """One run in a new folder."""
     folder.mkdir(parents=True)
     mark, start = uuid.uuid4().hex, time.monotonic()
     after = rng.randint(0, _LAST_MOMENT)
@@ -110,10 +123,11 @@ def _wait_for(
 def _kill_driver(
     folder: Path, mark: str, process: subprocess.Popen[bytes], rng: random.Random
 ) -> str:
+    has_ended = process.poll() is not None
     process.send_signal(signal.SIGKILL)
     process.wait()
     _require_gone(mark)
-    return "driver"
+    return "" if has_ended else "driver"
 
 
 def _require_gone(mark: str) -> None:
@@ -141,14 +155,19 @@ def _kill_actor(name: str) -> Callable[..., str]:
 def _kill_node(
     folder: Path, mark: str, process: subprocess.Popen[bytes], rng: random.Random
 ) -> str:
-    return _kill_one({line["pid"]: "raylet" for line in read_lines(folder / NODES)}, rng)
+    alive = processes_of(mark)
+    nodes = (line["pid"] for line in read_lines(folder / NODES))
+    return _kill_one({number: "raylet" for number in nodes if number in alive}, rng)
 
 
 def _kill_one(found: dict[int, str], rng: random.Random) -> str:
     if not found:
-        return "nothing: the run had ended"
+        return ""
     number = rng.choice(sorted(found))
-    os.kill(number, signal.SIGKILL)
+    try:
+        os.kill(number, signal.SIGKILL)
+    except ProcessLookupError:
+        return ""
     return found[number].strip()
 
 
@@ -190,7 +209,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sol-kill-") as root:
         for number in range(options.rounds):
             for kind in options.kinds.split(","):
-                rounds.append(play(kind, Path(root) / f"{kind}-{number}", rng))
+                rounds.append(play_until_killed(kind, Path(root) / f"{kind}-{number}", rng))
                 _say(_row(rounds[-1]))
                 _write(options.out, rounds)
     n_faulty = sum(bool(one.faults) for one in rounds)

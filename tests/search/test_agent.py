@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from fakes import CLIFF
 
@@ -203,6 +205,18 @@ def test_what_was_never_tried_gets_its_turn_once_the_leader_stands_still():
         if proposal.technique == "easycache":
             return
     pytest.fail("easycache starved")
+
+
+def test_what_a_recipe_recommends_is_tried_before_anything_else():
+    other = level_offer("easycache", bound=1.1)
+    recommended = replace(
+        other, space=replace(other.space, first=({"level": 3}, {"level": 5})), origins=("a.yaml",)
+    )
+    agent = caches(level_offer("planned"), recommended)
+    first = agent.hypothesise()
+    assert (first.technique, first.config["level"]) == ("easycache", 3)
+    agent.reflect(first, held(1.01))
+    assert agent.hypothesise().technique == "planned"
 
 
 def test_an_exact_technique_has_nothing_to_beat():
