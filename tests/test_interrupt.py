@@ -81,7 +81,7 @@ def test_an_interrupted_run_ends_and_keeps_what_was_measured(tmp_path, executor,
     ) as process:
         try:
             wait_for_turn(tmp_path, "baseline", process)
-            time.sleep(3.0)
+            wait_for_baseline(tmp_path)
             process.send_signal(sent)
             _, errors = process.communicate(timeout=ENDS_WITHIN_S)
         finally:
