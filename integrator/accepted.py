@@ -12,7 +12,8 @@ from sol.integrator.known_settings import KnownSettings
 from sol.search.warm_start import Precedent, project
 from sol.space import Space
 
-_FEWEST = 2
+FEWEST_MEMBERS = 2
+"""Of a stack: a setting alone is an agent's to measure."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def find_accepted(
         AcceptedStack(_fit(members, spaces), members[0].speedup, origin)
         for origin, members in recipes.items()
     )
-    return tuple(stack for stack in found if len(stack.knobs) >= _FEWEST)
+    return tuple(stack for stack in found if len(stack.knobs) >= FEWEST_MEMBERS)
 
 
 def _fit(

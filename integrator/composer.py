@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sol.integrator.accepted import AcceptedStack, find_accepted
+from sol.integrator.accepted import FEWEST_MEMBERS, AcceptedStack, find_accepted
 from sol.integrator.chances import Settings, chance_to_hold, chance_to_run
 from sol.integrator.compose import Candidate, compose, is_admissible, make_candidate
 from sol.integrator.cost import TimeShares
@@ -27,7 +27,6 @@ from sol.technique import Stack, Technique
 
 SKILL = "integrator"
 
-_FEWEST = 2
 _NEAR_BEST = 3
 """Measured stacks that are re-tuned: the fastest that held, and faster ones that did not."""
 _GUESSED = 0.5
@@ -200,9 +199,8 @@ class Composer:
         return (
             stack.is_eligible
             and stack.quality is not None
-            and self.floor.find_shortfall(stack.quality) is None
             and stack.speedup > self.least_speedup
-            and not self._is_banned(stack.candidate)
+            and not self.why_not_sent(stack)
         )
 
     def _is_banned(self, candidate: Candidate) -> bool:
@@ -250,7 +248,7 @@ class Composer:
         return [
             c
             for key, c in found.items()
-            if key not in known and len(c.members) >= _FEWEST and not self._is_banned(c)
+            if key not in known and len(c.members) >= FEWEST_MEMBERS and not self._is_banned(c)
         ]
 
     def _retuned(self) -> Iterable[Candidate]:

@@ -48,13 +48,12 @@ class KnownSettings:
     def find(self, item: StackItem) -> Effect:
         """The effect of a setting: as it was measured, or as it should be by the others."""
         space, measured = self.spaces[item.technique], self._measured[item.technique]
-        known = {effect.key: effect for effect in measured}
         estimated = estimate(space, item.config, measured)
-        return known.get(estimated.key, estimated)
+        return self.measured(estimated.key) or estimated
 
     def measured(self, key: tuple[str, str]) -> Effect | None:
-        """The measured effect with this key."""
-        effects = self._measured.get(key[0], ())
+        """The measured effect with this key; of several the last."""
+        effects = reversed(self._measured.get(key[0], []))
         return next((effect for effect in effects if effect.key == key), None)
 
     def near(self, effect: Effect) -> Iterator[Effect]:

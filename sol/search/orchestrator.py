@@ -105,10 +105,11 @@ class Orchestrator:
 
     def _measure_alone(self, proposal: Proposal) -> Outcome:
         self._start(proposal)
-        while True:
-            for finished in self._pipeline.advance():
-                self._finish(*finished)
-                return finished[1]
+        while not (finished := self._pipeline.advance()):
+            pass
+        ((_, outcome),) = finished
+        self._finish(proposal, outcome)
+        return outcome
 
     def _admit(self, state: AgentState) -> None:
         record = AgentRecord(state.skill, state.bound)
