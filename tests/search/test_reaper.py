@@ -60,3 +60,40 @@ def test_closing_kills_what_is_left():
         left = subprocess.Popen(SLEEP, start_new_session=True)
     reaper.close()
     assert left.wait(timeout=20) == -signal.SIGKILL
+
+
+AGENT = """
+import ray, time
+ray._raylet.setproctitle("ray::DashboardAgent")
+print(flush=True)
+time.sleep(600)
+"""
+LOSES_AN_AGENT = f"""
+import subprocess, sys, time
+from sol.search.executors.reaper import Reaper
+reaper = Reaper()
+shell = subprocess.Popen(
+    ["sh", "-c", '"$0" -c "$1" & echo $!; wait', sys.executable, {AGENT!r}],
+    stdout=subprocess.PIPE, text=True,
+)
+agent = shell.stdout.readline()
+shell.stdout.readline()
+shell.kill()
+print(agent, flush=True)
+time.sleep(600)
+"""
+
+
+def test_an_agent_without_a_raylet_is_killed_though_it_has_no_mark():
+    pytest.importorskip("ray")
+    with subprocess.Popen(
+        [sys.executable, "-c", LOSES_AN_AGENT],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as driver:
+        assert driver.stdout is not None
+        agent = int(driver.stdout.readline())
+        assert is_running(agent)
+        driver.kill()
+    assert waits_for_end(agent)

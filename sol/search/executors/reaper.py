@@ -4,6 +4,9 @@ Ray's processes end by themselves when their driver is killed, but where that ha
 starts, some were seen to live on for more than a minute. So every process of a local Ray carries a
 mark in its environment, and a process of its own waits for the driver's end and kills what has it.
 
+Ray's agents write their title over their environment, mark and all. They stay in the driver's
+process group, as workers do not: one whose raylet is gone is known by that.
+
 Runs as a script, which imports nothing of Sol: it must be there before Ray is.
 """
 
@@ -23,6 +26,7 @@ _MARK = "SOL_DRIVER_MARK"
 _PATIENCE_S = 10.0
 """How long it looks for what was being started when the driver died."""
 _QUIET_S = 1.0
+_AGENT_TITLE = b"ray::"
 
 
 class Reaper:
@@ -33,7 +37,9 @@ class Reaper:
         held, self._held_by_us = os.pipe()
         # No other process holds the end that it waits for.
         self._process = subprocess.Popen(
-            [sys.executable, "-I", __file__, self._mark], stdin=held, start_new_session=True
+            [sys.executable, "-I", __file__, self._mark, str(os.getpgrp())],
+            stdin=held,
+            start_new_session=True,
         )
         os.close(held)
 
@@ -52,12 +58,12 @@ class Reaper:
         self._process.wait()
 
 
-def _reap(mark: str) -> None:
+def _reap(mark: str, group: int) -> None:
     """Until none was seen for a while: a process may be about to start another."""
     deadline = time.monotonic() + _PATIENCE_S
     quiet_since = time.monotonic()
     while time.monotonic() < min(deadline, quiet_since + _QUIET_S):
-        for number in _marked(mark):
+        for number in (*_marked(mark), *_orphaned_agents(group)):
             quiet_since = time.monotonic()
             _kill(number)
         time.sleep(0.1)
@@ -67,6 +73,24 @@ def _marked(mark: str) -> list[int]:
     entry = f"{_MARK}={mark}".encode()
     return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ")
             if entry in _read(path)]  # fmt: skip
+
+
+def _orphaned_agents(group: int) -> list[int]:
+    """Ray's processes of this process group that have outlived their raylet."""
+    agents = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        if not _read(path).startswith(_AGENT_TITLE):
+            continue
+        parent, own_group = _parent_and_group(path.with_name("stat"))
+        if own_group == group and b"/raylet" not in _read(Path(f"/proc/{parent}/cmdline")):
+            agents.append(int(path.parent.name))
+    return agents
+
+
+def _parent_and_group(stat: Path) -> tuple[int, int]:
+    """Fields 4 and 5 of a process's stat; the second one, a name in brackets, may hold spaces."""
+    fields = _read(stat).rpartition(b")")[2].split()
+    return (int(fields[1]), int(fields[2])) if fields else (0, 0)
 
 
 def _read(path: Path) -> bytes:
@@ -86,4 +110,4 @@ def _kill(number: int) -> None:
 
 if __name__ == "__main__":
     sys.stdin.buffer.read()
-    _reap(sys.argv[1])
+    _reap(sys.argv[1], int(sys.argv[2]))
