@@ -11,15 +11,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from sol.errors import ConfigError, RecipeError
+from sol.recipe_file import dump_plain, parse_mapping, read_mapping
 from sol.schedule import Schedule
+from sol.starting_point import SCHEMA as STARTING_POINT_SCHEMA
 from sol.target import STRICT, Target, digest_of
-from sol.validation import explain, validate_plain
 
 SCHEMA: Final = "sol.recipe/1"
+
+# A file from a stranger must not fill the memory of whoever makes its video. Far beyond what
+# there is: 40 techniques, and models of 4K pixels, some hundred frames and steps.
+_MOST_MEMBERS: Final = 64
+_LARGEST_WORKLOAD: Final[Mapping[str, int]] = {
+    "height": 16_384,
+    "width": 16_384,
+    "num_frames": 10_000,
+    "steps": 10_000,
+    "frame_rate": 1_000,
+    "max_sequence_length": 100_000,
+}
 
 
 @dataclass(frozen=True)
@@ -218,10 +230,15 @@ def load_recipe(path: str | Path) -> Recipe:
     """Reads and checks a recipe.
 
     Raises:
-        RecipeError: No such file, not YAML, an unknown or missing key, a wrong type, or a digest
-            that does not match.
+        RecipeError: No such file, not plain YAML of bounded size, an unknown or missing key, a
+            wrong type, sizes that no model takes, a digest that does not match, or a starting
+            point.
     """
-    recipe = _parse(_read_mapping(Path(path)), str(path))
+    file = Path(path)
+    data = read_mapping(file, SCHEMA, "`sol tune` writes runs/<id>/recipe.yaml.")
+    _check_kind(data, file)
+    recipe = parse_mapping(_ADAPTER, data, SCHEMA, file)
+    _check_sizes(recipe, file)
     if recipe.digest != compute_digest(recipe):
         raise RecipeError(
             f"{path}: digest does not match its content: the file was changed after it was "
@@ -230,23 +247,9 @@ def load_recipe(path: str | Path) -> Recipe:
     return recipe
 
 
-class _Dumper(yaml.SafeDumper):
-    """Plain YAML, with a list of numbers in one line: a fitted table is not for reading."""
-
-
-def _represent_list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.SequenceNode:
-    is_table = bool(items) and all(isinstance(item, int | float) for item in items)
-    flow_style = True if is_table else None
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=flow_style)
-
-
-_Dumper.add_representer(list, _represent_list)
-
-
 def dump_recipe(recipe: Recipe) -> str:
     """The YAML text of a recipe, with its digest filled in."""
-    data = _plain(replace(recipe, digest=compute_digest(recipe)))
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=99)
+    return dump_plain(_plain(replace(recipe, digest=compute_digest(recipe))))
 
 
 def compute_digest(recipe: Recipe) -> str:
@@ -256,31 +259,26 @@ def compute_digest(recipe: Recipe) -> str:
     return f"sha256:{digest_of(data)}"
 
 
-def _read_mapping(path: Path) -> Mapping[str, Any]:
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+def _check_kind(data: Mapping[str, Any], path: Path) -> None:
+    if data.get("schema") == STARTING_POINT_SCHEMA:
         raise RecipeError(
-            f"No recipe at {path}: `sol tune` writes runs/<id>/recipe.yaml."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} cannot be read: {error}.") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path} is not YAML: {_one_line(error)}") from error
-    if not isinstance(data, dict):
-        raise RecipeError(f"{path} is not a recipe: expected a mapping with 'schema: {SCHEMA}'.")
-    return data
-
-
-def _parse(data: Mapping[str, Any], where: str) -> Recipe:
-    if data.get("schema") != SCHEMA:
-        raise RecipeError(
-            f"{where}: schema is {data.get('schema')!r}, this version of Sol reads {SCHEMA!r}."
+            f"{path} is a starting point, not an accepted recipe: nothing of it was measured "
+            "here. `sol tune` tries it first, and writes a recipe of what passes the gate."
         )
-    try:
-        return validate_plain(_ADAPTER, data, default=str)
-    except ValidationError as error:
-        raise RecipeError(f"{where}: {explain(error)}") from error
+
+
+def _check_sizes(recipe: Recipe, path: Path) -> None:
+    if len(recipe.stack) > _MOST_MEMBERS:
+        raise RecipeError(
+            f"{path}: stack has {len(recipe.stack)} members, at most {_MOST_MEMBERS} are read."
+        )
+    for name, most in _LARGEST_WORKLOAD.items():
+        value = getattr(recipe.target.workload, name)
+        if value > most:
+            raise RecipeError(
+                f"{path}: target.workload.{name} is {value}, at most {most} is read: no video "
+                "model takes as much. Correct it."
+            )
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:
@@ -295,7 +293,3 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
         if part[key] is None:
             del part[key]
     return data
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from sol.errors import ConfigError
 from sol.target import STRICT
 
-_SINGLE = re.compile(r"\d+")
-_SPAN = re.compile(r"(\d+)-(\d+)")
-_EDGE = re.compile(r"(first|last):(\d+)")
+# No run has a million steps, no denoiser a million blocks: longer numbers are mistakes, or meant
+# to cost time and memory.
+_NUMBER = "[0-9]{1,6}"
+_SINGLE = re.compile(_NUMBER)
+_SPAN = re.compile(f"({_NUMBER})-({_NUMBER})")
+_EDGE = re.compile(f"(first|last):({_NUMBER})")
 _SYNTAX = "Write 'all', 'none', '7', '4-20', 'first:3', 'last:2', or several with commas."
 
 
@@ -94,9 +97,7 @@ def _indices_of(part: str, n: int, text: str) -> set[int]:
         count = min(int(edge[2]), n)
         return set(range(count)) if edge[1] == "first" else set(range(n - count, n))
     low, _, high = part.partition("-")
-    indices = set(range(int(low), int(high or low) + 1))
-    if max(indices) >= n:
-        raise ConfigError(
-            f"{text!r} names index {max(indices)}, but there are only {n} (0-{n - 1})."
-        )
-    return indices
+    highest = int(high or low)
+    if highest >= n:
+        raise ConfigError(f"{text!r} names index {highest}, but there are only {n} (0-{n - 1}).")
+    return set(range(int(low), highest + 1))

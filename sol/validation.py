@@ -10,6 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
 
+# What a terminal shows of a file that is wrong throughout.
+_MOST_CLAUSES, _MOST_OF_CLAUSE, _MOST_OF_VALUE = 8, 500, 200
+
 
 def validate_plain(
     adapter: TypeAdapter[T], data: Any, default: Callable[[Any], Any] | None = None
@@ -27,8 +30,11 @@ def validate_plain(
 
 
 def explain(error: ValidationError) -> str:
-    """One clause for each problem: the key, the rule, the value."""
-    return "; ".join(_clause(problem) for problem in error.errors()) + "."
+    """One clause for each problem, the first few of many: the key, the rule, the value."""
+    problems = error.errors()
+    clauses = [_cut(_clause(problem), _MOST_OF_CLAUSE) for problem in problems[:_MOST_CLAUSES]]
+    n_left = len(problems) - len(clauses)
+    return "; ".join([*clauses, f"and {n_left} more"] if n_left else clauses) + "."
 
 
 def _clause(problem: object) -> str:
@@ -38,4 +44,9 @@ def _clause(problem: object) -> str:
         return f"{key}: no such key; remove it or correct its spelling"
     if problem["type"] in ("missing", "missing_argument"):
         return f"{key}: required, but missing"
-    return f"{key}: {problem['msg'].rstrip('.')}, got {problem['input']!r}"
+    value = _cut(repr(problem["input"]), _MOST_OF_VALUE)
+    return f"{key}: {problem['msg'].rstrip('.')}, got {value}"
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…"

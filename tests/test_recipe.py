@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from sol.errors import RecipeError
+from sol.plain_yaml import MAX_BYTES
 from sol.recipe import (
     Approval,
     BlindReview,
@@ -62,10 +63,15 @@ def path(recipe: Recipe, tmp_path: Path) -> Path:
     return file
 
 
+class WithoutAnchors(yaml.SafeDumper):
+    def ignore_aliases(self, data):
+        return True
+
+
 def edit(path: Path, change) -> Path:
     data = yaml.safe_load(path.read_text())
     change(data)
-    path.write_text(yaml.safe_dump(data, sort_keys=False))
+    path.write_text(yaml.dump(data, Dumper=WithoutAnchors, sort_keys=False))
     return path
 
 
@@ -147,6 +153,12 @@ def test_changed_evidence_is_noticed(path):
         (lambda d: d["approval"].update(by="me"), r"approval\.by: no such key"),
         (lambda d: d["approval"].update(status="fine"), r"approval\.status"),
         (lambda d: d.update(schema="sol.recipe/9"), "schema is 'sol.recipe/9'"),
+        (lambda d: d["target"]["workload"].update(steps=10**6), r"workload\.steps is 1000000, at"),
+        (
+            lambda d: d["target"]["workload"].update(height=16_385),
+            r"height is 16385, at most 16384",
+        ),
+        (lambda d: d.update(stack=d["stack"] * 40), "stack has 80 members, at most 64"),
         (lambda d: d.pop("schema"), "schema is None"),
     ],
 )
@@ -179,6 +191,27 @@ def test_loading_executes_nothing(path, tmp_path):
     with pytest.raises(RecipeError, match="is not YAML"):
         load_recipe(path)
     assert not marker.exists()
+
+
+def test_a_key_given_twice_is_refused(path):
+    text = path.read_text()
+    assert text.count("    skip: 3-5\n") == 1
+    path.write_text(text.replace("    skip: 3-5\n", "    skip: 3-5\n    skip: 3-9\n"))
+    with pytest.raises(RecipeError, match="the key 'skip' is there twice"):
+        load_recipe(path)
+
+
+def test_a_long_file_is_not_read_to_its_end(path):
+    with path.open("a") as file:
+        file.write("#" * MAX_BYTES)
+    with pytest.raises(RecipeError, match="is too long: a recipe has at most 262,144 bytes"):
+        load_recipe(path)
+
+
+def test_what_could_not_be_read_again_is_not_written(recipe):
+    approval = Approval("approved", "someone", note="bell \a")
+    with pytest.raises(RecipeError, match=r"cannot be written as a recipe.*no control characters"):
+        dump_recipe(replace(recipe, approval=approval))
 
 
 def test_a_table_of_numbers_takes_one_line_and_comes_back(recipe, tmp_path):

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from sol.errors import ConfigError
@@ -22,7 +24,11 @@ def test_ranges(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yes", "true", "4-", "-3", "16-28-30", "4..8", "first", "last:-1", "1;2", "1,"]
+    "text",
+    [
+        *("", "yes", "true", "4-", "-3", "16-28-30", "4..8", "first", "last:-1", "1;2", "1,"),
+        *("1000000", "0-9999999999", "first:" + "9" * 5000, "٣"),
+    ],
 )
 def test_what_is_not_a_range_is_refused(text):
     with pytest.raises(ConfigError, match="is not a range"):
@@ -37,6 +43,15 @@ def test_backwards_is_refused():
 def test_an_index_that_does_not_exist_is_refused():
     with pytest.raises(ConfigError, match=r"index 28, but there are only 24 \(0-23\)"):
         parse_range("16-28", 24)
+
+
+def test_indices_that_do_not_exist_are_refused_before_they_are_listed():
+    tracemalloc.start()
+    with pytest.raises(ConfigError, match="index 999999, but there are only 24"):
+        parse_range("0-999999", 24)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 @pytest.mark.parametrize("indices", [set(), {0}, {1, 2, 3}, {0, 2, 3, 7}, {5, 7, 9}])

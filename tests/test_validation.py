@@ -30,3 +30,13 @@ def test_each_problem_has_its_key_rule_and_value(text, words):
         TypeAdapter(Settings).validate_json(text)
     explanation = explain(caught.value)
     assert [word for word in words if word not in explanation] == []
+
+
+def test_what_is_wrong_throughout_is_explained_in_a_few_lines():
+    many = ", ".join(f'"key{n}": "{"x" * 1000}"' for n in range(1000))
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(Settings).validate_json(f'{{"name": "a", "steps": {{{many}}}}}')
+    explanation = explain(caught.value)
+    assert explanation.startswith("steps.key0: ")
+    assert explanation.endswith("; and 992 more.")
+    assert len(explanation) < 5000

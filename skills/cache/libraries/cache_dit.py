@@ -24,6 +24,7 @@ from torch import nn
 from sol.attach import find_place, undo_all, undo_on_error
 from sol.clock import Clock
 from sol.errors import ConfigError, ConflictError
+from sol.models.cache_backends import CACHE_DIT_PATTERNS
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.schedule import Schedule
 from sol.skills.cache.libraries.step_gate import StepGate
@@ -36,6 +37,9 @@ from sol.skills.cache.libraries.work_count import (
 from sol.space import Choice, Float, Int, Knob, Space
 from sol.target import STRICT
 from sol.technique import Installed, Phase, Seam, SpaceContext, Technique
+
+# The library lists the warm-up's steps in every call.
+_MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class CacheDitConfig:
     Fn_compute_blocks: Annotated[int, Field(ge=1)] = 8
     Bn_compute_blocks: Annotated[int, Field(ge=0)] = 0
     residual_diff_threshold: Annotated[float, Field(ge=0.0, le=10.0)] = 0.08
-    max_warmup_steps: Annotated[int, Field(ge=1)] = 8
+    max_warmup_steps: Annotated[int, Field(ge=1, le=_MOST_STEPS)] = 8
     max_continuous_cached_steps: Annotated[int, Field(ge=-1)] = -1
     taylorseer_order: Annotated[int, Field(ge=0, le=2)] = 0
     cfg_diff_compute_separate: bool = True
@@ -150,15 +154,14 @@ def _enable(
             transformer=module,
             blocks=blocks,
             blocks_name=name,
-            # Hidden states in, hidden states out: what Sol's roles say of every block.
-            forward_pattern=library.ForwardPattern.Pattern_3,
+            forward_pattern=library.ForwardPattern[CACHE_DIT_PATTERNS[denoiser.block_form.names]],
             check_forward_pattern=False,
             has_separate_cfg=is_two_call,
         )
         library.enable_cache(
             adapter,
             cache_config=_library_config(library, config, is_two_call),
-            calibrator_config=_calibrator_config(library, config),
+            calibrator_config=_calibrator_config(library, config, denoiser),
         )
     # Its own wrapper hides the signature, by which others find their arguments.
     module.forward.__wrapped__ = original
@@ -185,11 +188,12 @@ def _library_config(library: Any, config: CacheDitConfig, is_two_call: bool) -> 
     )
 
 
-def _calibrator_config(library: Any, config: CacheDitConfig) -> Any:
+def _calibrator_config(library: Any, config: CacheDitConfig, denoiser: DenoiserRoles) -> Any:
     if config.taylorseer_order == 0:
         return None
     return library.TaylorSeerCalibratorConfig(
-        taylorseer_order=config.taylorseer_order, enable_encoder_calibrator=False
+        taylorseer_order=config.taylorseer_order,
+        enable_encoder_calibrator=len(denoiser.block_form.names) > 1,
     )
 
 

@@ -24,7 +24,7 @@ from pydantic import Field
 from torch import nn
 
 from sol.clock import Clock
-from sol.errors import NoEffectError
+from sol.errors import ConfigError, NoEffectError
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.schedule import Schedule
 from sol.skills.cache.libraries.diffusers_backend import Plan, install_diffusers_cache
@@ -35,6 +35,10 @@ from sol.technique import Installed, Phase, Seam, SpaceContext, Technique
 
 Sites = Literal["attention", "last_block"]
 
+_REPEATED_GROUP = re.compile(r"\)[*+?{]")
+_CHOICES = re.compile(r"[*+?{|]")
+_MOST_CHOICES = 3
+
 
 @dataclass(frozen=True)
 class DiffusersTaylorSeerConfig:
@@ -43,7 +47,8 @@ class DiffusersTaylorSeerConfig:
     Attributes:
         sites: What is extrapolated: the outputs of all attentions (the rest of each block is
             computed), or the output of the last block (nothing else of the blocks is computed).
-        cache_identifiers: Patterns of module names to extrapolate instead of `sites`.
+        cache_identifiers: Patterns of module names to extrapolate instead of `sites`; of regular
+            expressions, those that take no time to match.
         cache_interval: One step in so many is computed; 1 computes all.
         disable_cache_before_step: First steps that are always computed.
         max_order: Order of the series; 0 repeats the last computed features.
@@ -58,6 +63,24 @@ class DiffusersTaylorSeerConfig:
     disable_cache_before_step: Annotated[int, Field(ge=1)] = 3
     max_order: Annotated[int, Field(ge=0, le=3)] = 1
     taylor_factors_dtype: Literal["bfloat16", "float32"] = "bfloat16"
+
+    def __post_init__(self) -> None:
+        for pattern in self.cache_identifiers:
+            _check_pattern(pattern)
+
+
+def _check_pattern(pattern: str) -> None:
+    """Refuses what may match for ever: "(a+)+b" does on a long name, and so would a recipe's."""
+    shown = f"cache_identifiers: {pattern[:80]!r}"
+    if _REPEATED_GROUP.search(pattern) or len(_CHOICES.findall(pattern)) > _MOST_CHOICES:
+        raise ConfigError(
+            f"{shown} may take for ever to match. Repeat no group, and use at most "
+            f"{_MOST_CHOICES} of the signs * + ? | and {{."
+        )
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ConfigError(f"{shown} is no regular expression: {error}.") from error
 
 
 @dataclass(frozen=True)
