@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from sol.cli.app import EXIT_NOTHING, app, reporting
+from sol.cli.loading_options import Revision
 from sol.cli.options import (
     DEFAULT_VBENCH_ENV,
     BackendName,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 def tune(
     context: typer.Context,
     model: TunedModel = None,
+    revision: Revision = None,
     budget: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
     minutes: Minutes = None,
     skills: Annotated[str | None, typer.Option(help="Comma-separated; by default all.")] = None,
@@ -78,7 +80,7 @@ def tune(
     if model is None and resume is None:
         raise SolError("Nothing to tune: pass --model, or --resume with the folder of a run.")
     options = TuneOptions(
-        model=model or "",
+        model=_pin(model, revision),
         budget=budget,
         skills=skills,
         gate=gate,
@@ -100,6 +102,19 @@ def tune(
         _show_finished(finished, json_output)
     else:
         _run(options, resume, json_output)
+
+
+def _pin(model: str | None, revision: str | None) -> str:
+    """The model's name with its revision in it: so every worker loads the same."""
+    from sol.models.catalog import split_revision
+
+    if revision is None:
+        return model or ""
+    if model is None:
+        raise SolError("--revision is of a model: pass --model as well. A run keeps its own.")
+    if split_revision(model)[1] not in (None, revision):
+        raise SolError(f"{model} names a revision, and --revision is {revision}: give one.")
+    return f"{split_revision(model)[0]}@{revision}"
 
 
 def _run(options: TuneOptions, folder: Path | None, json_output: bool) -> None:

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+import yaml
+from pydantic import TypeAdapter
+
 from sol.models.pocket import workload as pocket
-from sol.target import Workload
+from sol.target import STRICT, Workload
+from sol.validation import validate_plain
 
 GENERAL_GATE = "near-lossless"
 
@@ -18,18 +22,24 @@ class CatalogEntry:
     """One known model.
 
     Attributes:
+        family: Name of the adapter in `sol.models.families`.
         source: A Hub id, or the folder of a model that ships with Sol.
         workload: How its makers call it; what `sol tune` uses unless told otherwise.
         prompts: Name of the prompt set made for it in `sol.models.prompts`.
         gate: Name of the gate profile made for it.
+        revision: Branch of the Hub repository that has the diffusers format, if not the main one.
     """
 
+    __pydantic_config__ = STRICT
+
     name: str
+    family: str
     source: str
     workload: Workload
-    prompts: str
     summary: str
+    prompts: str = "general"
     gate: str = GENERAL_GATE
+    revision: str | None = None
 
 
 POCKET_WEIGHTS = Path(__file__).parent / "pocket" / "weights"
@@ -38,6 +48,7 @@ POCKET_WEIGHTS = Path(__file__).parent / "pocket" / "weights"
 def _describe_pocket(name: str, shape: pocket.ClipShape, summary: str) -> CatalogEntry:
     return CatalogEntry(
         name=name,
+        family="ltx",
         source=str(POCKET_WEIGHTS),
         workload=Workload(
             height=shape.height,
@@ -54,96 +65,58 @@ def _describe_pocket(name: str, shape: pocket.ClipShape, summary: str) -> Catalo
     )
 
 
-POCKET = _describe_pocket(
+def _read_published() -> tuple[CatalogEntry, ...]:
+    text = Path(__file__).with_name("catalog.yaml").read_text(encoding="utf-8")
+    return validate_plain(TypeAdapter(tuple[CatalogEntry, ...]), yaml.safe_load(text))
+
+
+_POCKET = _describe_pocket(
     "pocket", pocket.SHORT, "moving shapes, 64x64, 17 frames; ships with Sol, runs on a CPU"
 )
-POCKET_LONG = _describe_pocket(
+_POCKET_LONG = _describe_pocket(
     "pocket-long", pocket.LONG, "the same weights at 96x96, 33 frames: 1,296 tokens"
 )
-
-# Workload of the model card: 768x512 and 161 frames at 24 Hz, 50 steps.
-LTX = CatalogEntry(
-    name="ltx",
-    source="Lightricks/LTX-Video",
-    workload=Workload(
-        height=512,
-        width=768,
-        num_frames=161,
-        steps=50,
-        guidance_scale=3.0,
-        frame_rate=24,
-        max_sequence_length=128,
-        negative_prompt="worst quality, inconsistent motion, blurry, jittery, distorted",
-        dtype="bfloat16",
-    ),
-    prompts="general",
-    summary="LTX-Video from the Hugging Face Hub",
-)
-
-# Settings and negative prompt of diffusers' own example for it.
-WAN = CatalogEntry(
-    name="wan",
-    source="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
-    workload=Workload(
-        height=480,
-        width=832,
-        num_frames=81,
-        steps=50,
-        guidance_scale=5.0,
-        frame_rate=16,
-        max_sequence_length=512,
-        negative_prompt=(
-            "Bright tones, overexposed, static, blurred details, subtitles, style, works, "
-            "paintings, images, static, overall gray, worst quality, low quality, JPEG "
-            "compression residue, ugly, incomplete, extra fingers, poorly drawn hands, poorly "
-            "drawn faces, deformed, disfigured, misshapen limbs, fused fingers, still picture, "
-            "messy background, three legs, many people in the background, walking backwards"
-        ),
-        dtype="bfloat16",
-    ),
-    prompts="general",
-    summary="Wan 2.1 text to video, 1.3B, from the Hugging Face Hub",
-)
-
-# Settings and negative prompt of diffusers' own example for it.
-SANA_VIDEO = CatalogEntry(
-    name="sana-video",
-    source="Efficient-Large-Model/SANA-Video_2B_480p_diffusers",
-    workload=Workload(
-        height=480,
-        width=832,
-        num_frames=81,
-        steps=50,
-        guidance_scale=6.0,
-        frame_rate=16,
-        max_sequence_length=300,
-        negative_prompt=(
-            "A chaotic sequence with misshapen, deformed limbs in heavy motion blur, sudden "
-            "disappearance, jump cuts, jerky movements, rapid shot changes, frames out of sync, "
-            "inconsistent character shapes, temporal artifacts, jitter, and ghosting effects, "
-            "creating a disorienting visual experience."
-        ),
-        dtype="bfloat16",
-    ),
-    prompts="general",
-    summary="SANA-Video 2B at 480p, from the Hugging Face Hub",
-)
+_PUBLISHED = _read_published()
 
 CATALOG: Mapping[str, CatalogEntry] = MappingProxyType(
-    {e.name: e for e in (POCKET, POCKET_LONG, LTX, WAN, SANA_VIDEO)}
+    {entry.name: entry for entry in (_POCKET, _POCKET_LONG, *_PUBLISHED)}
 )
 
+ALIASES: Mapping[str, str] = MappingProxyType({"wan": "wan-1.3b"})
+"""Short names that mean another."""
+
 FAMILY_WORKLOADS: Mapping[str, Workload] = MappingProxyType(
-    {"ltx": LTX.workload, "wan": WAN.workload, "sana_video": SANA_VIDEO.workload}
+    # Reversed: the first of a family stays.
+    {entry.family: entry.workload for entry in reversed(_PUBLISHED)}
 )
 """How a model of each family is called where nothing more is known of it."""
 
+MODULAR_ONLY = (
+    "diffusers has it as blocks of a modular pipeline and not as a DiffusionPipeline, and Sol "
+    "tunes the latter"
+)
+
+NOT_LOADABLE: Mapping[str, str] = MappingProxyType(
+    {"minimax-h3": MODULAR_ONLY, "MiniMaxAI/MiniMax-H3": MODULAR_ONLY}
+)
+"""Models that people ask for and that Sol cannot load, with the reason."""
+
+
+def split_revision(model: str) -> tuple[str, str | None]:
+    """("org/name", "v1") of "org/name@v1"; a folder's name is left whole."""
+    if Path(model).exists():
+        return model, None
+    name, _, revision = model.partition("@")
+    return name, revision or None
+
 
 def find_entry(model: str) -> CatalogEntry | None:
-    """The entry with this short name, Hub id or folder, if Sol knows it."""
-    if model in CATALOG:
-        return CATALOG[model]
-    return next((e for e in CATALOG.values() if e.source == model), None)
+    """The entry with this short name, Hub id or folder, of any revision, if Sol knows it."""
+    name, _ = split_revision(model)
+    name = ALIASES.get(name, name)
+    if name in CATALOG:
+        return CATALOG[name]
+    return next((e for e in CATALOG.values() if e.source == name), None)
 
 
 def default_gate(model: str) -> str:
