@@ -50,10 +50,14 @@ class AcceptedStack:
 def find_accepted(
     precedents: Iterable[Precedent], spaces: Mapping[str, Space]
 ) -> tuple[AcceptedStack, ...]:
-    """One for each recipe of which at least two members can be searched here."""
+    """One for each recipe of which at least two members can be searched here.
+
+    What was only published is none: nobody has accepted it.
+    """
     recipes: dict[str, list[Precedent]] = {}
     for precedent in precedents:
-        recipes.setdefault(precedent.origin, []).append(precedent)
+        if not precedent.is_published:
+            recipes.setdefault(precedent.origin, []).append(precedent)
     found = (
         AcceptedStack(_fit(members, spaces), members[0].speedup, origin)
         for origin, members in recipes.items()

@@ -164,6 +164,7 @@ def _describe_result(line: Mapping[str, Any]) -> str:
 _SENTENCES: Mapping[tuple[str, str], str] = {
     ("sol", "resume"): "goes on: {measurements} measurements are recalled",
     ("start", "lost"): "worker {worker} was lost in {job} ({reason}); it is started once more",
+    ("start", "starting_points"): "published, to be tried first: {techniques} from {sources}",
     ("start", "load"): "loading {model} ({executor} executor)",
     ("start", "gate"): "the gate is frozen: {profile}, SHA-256 {digest:.16}, {backend}",
     ("start", "target"): "{workers} worker(s) on {hardware}, target {fingerprint}",

@@ -1,12 +1,17 @@
-"""Settings that were accepted on neighbouring targets, as first trials on this one.
+"""Settings that are known beforehand, as first trials on this target.
 
-A recipe's member says what was chosen; what belongs to its target, calibrated tables above all,
-stays behind: only its knobs are taken, as far as this target's space has room for them.
+Those of recipes that were accepted on neighbouring targets come first. A recipe's member says what
+was chosen; what belongs to its target, calibrated tables above all, stays behind: only its knobs
+are taken, as far as this target's space has room for them.
+
+After them come published settings. They are evidence of nothing here, so each is tried exactly as
+it was published, or not at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,17 +28,31 @@ _MOST = 2
 
 @dataclass(frozen=True)
 class Precedent:
-    """What a technique was accepted with on another target.
+    """What a technique was accepted with on another target, or was published with.
 
     Attributes:
-        origin: The recipe, for people.
-        speedup: Of the recipe's whole stack, there.
+        origin: The file, for people.
+        speedup: Of the recipe's whole stack, there; 1 where none was measured.
+        source: Who published it; None for a member of a recipe that was accepted.
+        stated: The keys of `config` that the source sets otherwise than the technique does.
     """
 
     technique: str
     config: Mapping[str, Any]
     origin: str
     speedup: float = 1.0
+    source: str | None = None
+    stated: tuple[str, ...] = ()
+
+    @property
+    def is_published(self) -> bool:
+        """Whether nobody has measured it with Sol."""
+        return self.source is not None
+
+    @property
+    def credit(self) -> str:
+        """Where it comes from, for people."""
+        return f"from recipe {self.origin}" if self.source is None else f"from {self.source}"
 
 
 @dataclass(frozen=True)
@@ -68,22 +87,77 @@ def find_precedents(target: Target, recipes: Mapping[str, Path]) -> Precedents:
 
 
 def put_first(offer: Offer, precedents: Iterable[Precedent]) -> Offer:
-    """The offer with what was accepted elsewhere before the technique's own first settings."""
+    """The offer with what is known beforehand before the technique's own first settings.
+
+    What was accepted elsewhere comes before what was published, both in their order.
+    """
     own = [precedent for precedent in precedents if precedent.technique == offer.technique]
-    origins: dict[str, str] = {}
-    settings: list[Mapping[str, Any]] = []
-    for precedent in own:
-        knobs = project(offer.space, precedent.config)
-        if knobs is not None and repr(knobs) not in origins:
-            origins[repr(knobs)] = f"from recipe {precedent.origin}"
-            settings.append(knobs)
-    kept = settings[:_MOST]
-    rest = [first for first in offer.space.first if _knobs_of(offer.space, first) not in kept]
+    accepted = [precedent for precedent in own if not precedent.is_published]
+    published = [precedent for precedent in own if precedent.is_published]
+    space = _with_options(offer.space, published)
+    kept: dict[str, tuple[dict[str, Any], str]] = {}
+    for group in (accepted, published):
+        kept |= _take(space, group, known=kept.keys())
+    settings = [knobs for knobs, _ in kept.values()]
+    rest = [first for first in space.first if _knobs_of(space, first) not in settings]
     return replace(
         offer,
-        space=replace(offer.space, first=(*kept, *rest)),
-        origins=tuple(origins[repr(knobs)] for knobs in kept),
+        space=replace(space, first=(*settings, *rest)),
+        origins=tuple(credit for _, credit in kept.values()),
     )
+
+
+def _take(
+    space: Space, precedents: Iterable[Precedent], known: Collection[str]
+) -> dict[str, tuple[dict[str, Any], str]]:
+    """The first few that this space has room for and that are not known yet, with their credit."""
+    taken: dict[str, tuple[dict[str, Any], str]] = {}
+    for precedent in precedents:
+        knobs = _fit_whole(space, precedent)
+        if knobs is not None and repr(knobs) not in (*known, *taken):
+            taken[repr(knobs)] = (knobs, precedent.credit)
+    return dict(list(taken.items())[:_MOST])
+
+
+def _fit_whole(space: Space, precedent: Precedent) -> dict[str, Any] | None:
+    """Knobs of a precedent; None where the space cannot say what its source did."""
+    config = precedent.config
+    if not precedent.is_published:
+        return project(space, config)
+    knobs = project(space, {**config, **_stand_ins(space, precedent)})
+    if knobs is None:
+        return None
+    whole = space.complete(knobs)
+    is_kept = all(_plain(whole.get(key)) == _plain(config[key]) for key in precedent.stated)
+    return knobs if is_kept else None
+
+
+def _stand_ins(space: Space, precedent: Precedent) -> dict[str, Any]:
+    """The technique's own first values of knobs whose options lack its default."""
+    own = space.first[0] if space.first else {}
+    return {
+        name: own[name]
+        for name, knob in space.knobs.items()
+        if name in own
+        and name not in precedent.stated
+        and _fit(knob, precedent.config.get(name)) is None
+    }
+
+
+def _with_options(space: Space, published: Iterable[Precedent]) -> Space:
+    """With the options that were published for knobs whose options have no order."""
+    knobs = dict(space.knobs)
+    for precedent in published:
+        for key in precedent.stated:
+            knob, value = knobs.get(key), precedent.config[key]
+            if isinstance(knob, Choice) and value not in knob.options:
+                knobs[key] = Choice((*knob.options, value))
+    return replace(space, knobs=knobs)
+
+
+def _plain(value: Any) -> str:
+    """A list and a tuple of the same numbers are the same setting."""
+    return json.dumps(value, sort_keys=True)
 
 
 def project(space: Space, config: Mapping[str, Any]) -> dict[str, Any] | None:

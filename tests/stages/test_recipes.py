@@ -9,8 +9,18 @@ from pathlib import Path
 import pytest
 
 from sol.recipe import load_recipe
-from sol.stages.recipes import list_recipes, recall_precedents
+from sol.stages.recipes import list_recipes, list_starting_points, recall_precedents
 
+POINT = """\
+schema: sol.starting-point/1
+status: starting-point
+source: Somebody (arXiv 1)
+family: ltx
+stack:
+- technique: easycache
+  config:
+    threshold: 0.2
+"""
 SHIPPED = Path(__file__).parents[2] / "recipes" / "pocket" / "cpu-amd-epyc.yaml"
 
 
@@ -60,3 +70,25 @@ def test_what_was_found_is_journalled_once_and_kept(
     assert skipped["recipe"] == "runs/20260102-pocket/recipe.yaml"
     assert "not a recipe" in skipped["reason"]
     assert set(warm["techniques"]) == {"regional_compile", "planned"}
+
+
+def test_what_was_published_is_journalled_with_its_source_and_kept(
+    tmp_path, target, journal, journal_lines, monkeypatch
+):
+    packaged = tmp_path / "packaged"
+    (packaged / "ltx").mkdir(parents=True)
+    (packaged / "ltx" / "easycache.yaml").write_text(POINT, encoding="utf-8")
+    shutil.copy(SHIPPED, packaged / "ltx" / "cpu.yaml")
+    for listing in (list_recipes, list_starting_points):
+        name = f"sol.stages.recipes.{listing.__name__}"
+        monkeypatch.setattr(name, partial(listing, packaged=packaged))
+    folder = run_with_recipe(tmp_path, "20260101-pocket", source=None)
+    first = recall_precedents(target, folder, journal)
+    again = recall_precedents(target, folder, journal)
+    assert [item.is_published for item in first.found] == [False] * 2 + [True]
+    assert again.found[-1].credit == first.found[-1].credit == "from Somebody (arXiv 1)"
+    warm, published = journal_lines()
+    assert warm["recipes"] == ["recipes/ltx/cpu.yaml"]
+    assert published["turn"] == "starting_points"
+    assert published["sources"] == ["Somebody (arXiv 1)"]
+    assert published["techniques"] == ["easycache"]
