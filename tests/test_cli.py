@@ -140,26 +140,75 @@ def edited(tmp_path):
 
 def test_another_models_recipe_is_refused(run, edited):
     path = edited(lambda d: d["target"]["model"].update(weights_digest="sha256:" + "0" * 64))
-    result = run("bench", path, "--any-hardware")
+    result = run("bench", path, "--allow", "hardware")
     assert result.exit_code == 2
-    assert "target.model: the recipe was measured on" in result.stderr
+    assert "target.model.weights_digest: the recipe was measured with 'pocket'" in result.stderr
 
 
-def test_another_machines_recipe_is_refused(run, edited):
-    def move(recipe):
-        recipe["target"]["hardware"]["name"] = "Some Other CPU"
+def move(recipe):
+    recipe["target"]["hardware"]["name"] = "Some Other CPU"
+    recipe["provenance"]["versions"]["torch"] = "1.0.0"
 
+
+def test_another_machines_recipe_is_refused_with_all_that_differs(run, edited):
     result = run("bench", edited(move))
     assert result.exit_code == 2
-    assert "target.hardware: the recipe was measured on Some Other CPU" in result.stderr
-    assert "--any-hardware" in result.stderr
+    assert "hardware.name: the recipe was measured with Some Other CPU" in result.stderr
+    assert "--allow hardware" in result.stderr
+    assert "versions.torch: the recipe was measured with 1.0.0" in result.stderr
+    assert "--allow versions" in result.stderr
 
 
-def test_a_workload_outside_the_recipe_is_refused(run):
-    arguments = ("--prompt", "x", "-o", "out.gif", "--steps", "12", "--any-hardware")
+def test_allow_is_repeatable_and_recorded_with_the_video(run, edited):
+    def shorten(recipe):
+        move(recipe)
+        recipe["target"]["workload"].update(steps=2, num_frames=9)
+        recipe["stack"] = [{"technique": "text_kv", "skill": "cache", "config": {}}]
+
+    arguments = ("--prompt", "x", "-o", "out.gif", "--allow", "hardware", "--allow", "versions")
+    result = run("generate", "--recipe", edited(shorten), *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert list(told["overrides"]) == ["hardware", "versions"]
+    assert told["evidence"]["text_kv"]["projections_reused"] > 0
+    assert told["fallbacks"] == {}
+
+
+def test_a_guard_makes_another_workload_without_the_recipe(run, edited):
+    def shorten(recipe):
+        recipe["target"]["workload"].update(steps=2, num_frames=9)
+        recipe["stack"] = [{"technique": "text_kv", "skill": "cache", "config": {}}]
+
+    options = ("--steps", "3", "--allow", "hardware", "--allow", "versions", "--guard")
+    arguments = ("--prompt", "x", "-o", "out.gif", *options)
+    result = run("generate", "--recipe", edited(shorten), *arguments)
+    assert result.exit_code == 0, result.output
+    assert "made without the recipe (workload): 1" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--steps", "12"),
+            "target.workload.steps: the recipe was measured with 24, here it is 12",
+        ),
+        (("--allow", "hardwear"), "Unknown check to allow 'hardwear'. Known: hardware, revision"),
+        (("--require", "aproved"), "Unknown value of require 'aproved'. Known: approved, gate"),
+        (
+            ("--require", "approved"),
+            "approval.status: the recipe of run 20261121-234904-pocket is",
+        ),
+    ],
+)
+def test_what_a_recipe_does_not_allow_is_known_before_the_model_is_loaded(
+    run, monkeypatch, options, message
+):
+    monkeypatch.setattr("sol.commands.generate.load_model", None)
+    arguments = ("--prompt", "x", "-o", "out.gif", *options)
     result = run("generate", "--recipe", str(RECIPE), *arguments)
     assert result.exit_code == 2
-    assert "target.workload.steps: the recipe was measured with 24, 12 was asked" in result.stderr
+    assert message in result.stderr
 
 
 def test_a_changed_recipe_is_refused(run, edited):

@@ -19,8 +19,12 @@ OtherModel = Annotated[
     str | None, typer.Option("--model", "-m", help="Where the recipe's model is, if elsewhere.")
 ]
 RecipePath = Annotated[Path, typer.Argument(help="A recipe file.")]
-AnyHardware = Annotated[
-    bool, typer.Option("--any-hardware", help="Use a recipe that was measured on another machine.")
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What may differ from the recipe: weights, revision, hardware, versions or workload; "
+        "repeatable."
+    ),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA if there is one.")]
 DtypeName = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16.")]

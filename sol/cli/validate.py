@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 from sol.cli.app import EXIT_REJECTED, app, reporting
 from sol.cli.options import (
     DEFAULT_VBENCH_ENV,
-    AnyHardware,
+    Allow,
     BackendName,
     Device,
     DtypeName,
@@ -50,7 +51,7 @@ def validate(
     model: OtherModel = None,
     device: Device = None,
     dtype: DtypeName = None,
-    any_hardware: AnyHardware = False,
+    allow: Allow = None,
     executor: ExecutorName = "auto",
     workers: Workers = None,
     ray_address: RayAddress = None,
@@ -67,13 +68,13 @@ def validate(
             raise SolError("--self-test plants damage into a model's videos: pass --model.")
         _try_gate(model, device, dtype, (gate, backend, vbench_env), runners, json_output)
         return
-    _validate(recipe, model, any_hardware, (gate, backend, vbench_env), runners, json_output)
+    _validate(recipe, model, allow or (), (gate, backend, vbench_env), runners, json_output)
 
 
 def _validate(
     recipe: Path,
     model: str | None,
-    any_hardware: bool,
+    allow: Collection[str],
     named: _Named,
     runners: ExecutorChoice,
     json_output: bool,
@@ -88,7 +89,7 @@ def _validate(
     choice = _choose_gate(named, loaded.target.model.id, loaded.target.hardware.device)
     runners = replace(runners, device=loaded.target.hardware.device)
     with open_executor(runners) as runner:
-        verdict = run_validate(loaded, choice, runner, model, any_hardware, _tell_look).verdict
+        verdict = run_validate(loaded, choice, runner, model, allow, _tell_look).verdict
     if json_output:
         print_json(verdict.to_json())
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from sol.deploy import stack_of
 from sol.models.prompts import screening_prompts
 from sol.recipe import ColdStart, Measured, Recipe
 from sol.search.worker import MeasuringWorker
-from sol.stages.recipe import measured_cold_start, measured_ratio, measured_seconds
+from sol.stages.recipe_numbers import measured_cold_start, measured_ratio, measured_seconds
 
 _SEED = 10_000
 
@@ -23,12 +24,14 @@ class BenchResult:
 
     Attributes:
         cold_start: None where the process that was to tell failed or took too long.
+        overrides: By check, what differs from the recipe's target and was allowed to.
     """
 
     speedup: Measured
     baseline: Measured
     accelerated: Measured
     cold_start: ColdStart | None
+    overrides: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:
         """What `sol bench --json` prints."""
@@ -43,6 +46,7 @@ class BenchResult:
             "n": self.speedup.n,
             "device": self.speedup.device,
             "cold_start": self._cold_start_to_json(),
+            "overrides": dict(self.overrides),
         }
 
     def _cold_start_to_json(self) -> dict[str, Any] | None:
@@ -57,20 +61,20 @@ class BenchResult:
 
 
 def bench(
-    recipe: Recipe, n_pairs: int, model: str | None = None, allow_other_hardware: bool = False
+    recipe: Recipe, n_pairs: int, model: str | None = None, allow: Collection[str] = ()
 ) -> BenchResult:
     """Times the recipe against the baseline in this process, after warm-up.
 
     Its start is timed in a process of its own, with empty caches of compiled code.
 
     Raises:
-        TargetMismatchError: Other weights, or another machine without leave.
+        TargetMismatchError: Something differs from the recipe's target that is not in `allow`.
         NoEffectError: A technique of the recipe never engaged.
     """
     with tempfile.TemporaryDirectory(prefix="sol-bench-") as folder:
         worker = MeasuringWorker(plan_for(recipe, model, Path(folder)))
         info = worker.describe()
-        check_worker(recipe, info, allow_other_hardware)
+        overrides = check_worker(recipe, info, allow)
         pair = (screening_prompts(info.prompts, 1)[0].text, _SEED)
         speed = worker.measure_speed(stack_of(recipe), pair, n_pairs)
         cold_start = worker.measure_cold_start(stack_of(recipe), pair)
@@ -80,6 +84,7 @@ def bench(
         baseline=measured_seconds(speed.baseline_s, device),
         accelerated=measured_seconds(speed.accelerated_s, device),
         cold_start=measured_cold_start(cold_start, speed, device),
+        overrides=overrides,
     )
 
 

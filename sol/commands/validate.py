@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,17 +49,17 @@ def validate(
     gate: GateChoice,
     executor: Executor,
     model: str | None = None,
-    allow_other_hardware: bool = False,
+    allow: Collection[str] = (),
     hear: Hear = lambda _: None,
 ) -> GateResult:
     """Renders the held-out pairs with and without the recipe, and lets the gate decide.
 
     Raises:
-        TargetMismatchError: Other weights, or another machine without leave.
+        TargetMismatchError: Something differs from the recipe's target that is not in `allow`.
     """
     with _folder() as folder:
         infos = executor.start_workers(plan_for(recipe, model, folder / "baseline"))
-        check_worker(recipe, infos[0], allow_other_hardware)
+        check_worker(recipe, infos[0], allow)
         setting = _setting(gate, infos[0], folder)
         return Gate(Crew(executor, infos), setting, hear).judge(stack_of(recipe))
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from sol.attach import undo_all, undo_on_error
+from sol.attach import Around, undo_all, undo_on_error
 from sol.clock import Clock
 from sol.errors import ConflictError, NoEffectError
 from sol.models.families import describe_roles
 from sol.roles import Roles
+from sol.runtime.calls import Turn, wrap_calls
+from sol.runtime.guard import Guard
 from sol.runtime.ticker import start_ticking
+from sol.scheduler_step import wrap_scheduler
 from sol.skills.registry import get_technique
 from sol.technique import (
     Evidence,
@@ -29,20 +33,58 @@ _MARK = "_sol_applied"
 
 @dataclass
 class Applied:
-    """A stack at work on a pipeline. As a context manager, it undoes itself at the end."""
+    """A stack at work on a pipeline. As a context manager, it undoes itself at the end.
+
+    Attributes:
+        around: What runs instead of the pipeline's own call, if anything does.
+        guard: What makes a video without the stack where that fails.
+        install_s: Seconds that installing took: weights are quantised and packed then. The first
+            video takes longer too, where it compiles.
+        overrides: By check, what differs from the recipe's target and was allowed to.
+        unchecked: By check, why it could not be made.
+    """
 
     stack: Stack
     clock: Clock
     installed: Mapping[str, Installed]
-    _undos: list[Callable[[], None]] = field(repr=False)
+    turn: Turn = field(default_factory=Turn, repr=False)
+    around: Around | None = field(default=None, repr=False)
+    guard: Guard | None = field(default=None, repr=False)
+    install_s: float | None = None
+    overrides: dict[str, str] = field(default_factory=dict)
+    unchecked: dict[str, str] = field(default_factory=dict)
+    _undos: list[Callable[[], None]] = field(default_factory=list, repr=False)
+
+    @property
+    def fallbacks(self) -> Mapping[str, int]:
+        """By reason, how many videos the guard had made without the stack."""
+        return Counter() if self.guard is None else self.guard.fallbacks
 
     def undo(self) -> None:
-        """Restores the pipeline exactly; a second call does nothing."""
-        undo_all(self._undos)
+        """Restores the pipeline exactly; a second call does nothing.
+
+        Raises:
+            ConflictError: A video is being made; the stack stays.
+        """
+        if not self._undos:
+            return
+        with self.turn.take("undo()"):
+            undo_all(self._undos)
+            self.around = None
 
     def evidence(self) -> Mapping[str, Evidence]:
         """What each technique has counted so far, by technique."""
         return {name: item.evidence() for name, item in self.installed.items()}
+
+    def record(self) -> dict[str, Any]:
+        """The evidence, and under which conditions it arose, as plain data."""
+        return {
+            "evidence": {name: dict(e.counts) for name, e in self.evidence().items()},
+            "overrides": dict(self.overrides),
+            "unchecked": dict(self.unchecked),
+            "fallbacks": dict(self.fallbacks),
+            "install_s": self.install_s,
+        }
 
     def require_engaged(self) -> None:
         """Checks that each technique did something while the videos were made.
@@ -67,7 +109,8 @@ class Applied:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            if exc_type is None and self.clock.video > 0:
+            # A guard has seen to each video that got nothing from a technique.
+            if exc_type is None and self.clock.video > 0 and self.guard is None:
                 self.require_engaged()
         finally:
             self.undo()
@@ -89,22 +132,30 @@ def install_stack(pipeline: Any, stack: Stack, clock: Clock | None = None) -> Ap
         ConflictError: A stack is already applied, or a technique is named twice.
         NoEffectError: A technique found nothing to work on.
     """
-    if getattr(pipeline, _MARK, False):
-        raise ConflictError("A stack is already applied to this pipeline: undo() it first.")
+    check_free(pipeline)
     roles = describe_roles(pipeline)
     plan = _plan(roles, stack)
     clock = Clock() if clock is None else clock
     undos: list[Callable[[], None]] = []
     installed: dict[str, Installed] = {}
+    applied = Applied(stack, clock, installed, _undos=undos)
     with undo_on_error(undos):
         undos.append(_mark(pipeline))
-        undos.append(start_ticking(pipeline, tuple(d.module for d in roles.denoisers), clock))
+        undos.append(_take_turns(pipeline, applied))
+        undos.append(start_ticking(pipeline, roles, clock))
+        undos.append(_keep_others_out(pipeline.scheduler, applied.turn))
         for technique, config, item in plan:
             # Described anew each time: the technique before may have replaced modules.
             roles = describe_roles(pipeline)
             installed[technique.name] = technique.install(roles, config, item.schedule, clock)
             undos.append(installed[technique.name].undo)
-    return Applied(stack, clock, installed, undos)
+    return applied
+
+
+def check_free(pipeline: Any) -> None:
+    """Raises ConflictError where a stack is applied to this pipeline."""
+    if getattr(pipeline, _MARK, False):
+        raise ConflictError("A stack is already applied to this pipeline: undo() it first.")
 
 
 def in_order(stack: Stack) -> Stack:
@@ -129,3 +180,27 @@ def _plan(roles: Roles, stack: Iterable[Any]) -> list[tuple[Technique, Any, Any]
 def _mark(pipeline: Any) -> Callable[[], None]:
     object.__setattr__(pipeline, _MARK, True)
     return lambda: object.__delattr__(pipeline, _MARK)
+
+
+def _take_turns(pipeline: Any, applied: Applied) -> Callable[[], None]:
+    """Lets one thread at a time into the pipeline."""
+
+    def call(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with applied.turn.take("A video"):
+            if applied.around is None:
+                return original(*args, **kwargs)
+            return applied.around(original, args, kwargs)
+
+    return wrap_calls(pipeline, call)
+
+
+def _keep_others_out(scheduler: Any, turn: Turn) -> Callable[[], None]:
+    """Another pipeline may share the scheduler, and would begin a video in the midst of ours."""
+
+    def set_timesteps(
+        original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        turn.refuse_others("A video by a pipeline that shares this one's scheduler")
+        return original(*args, **kwargs)
+
+    return wrap_scheduler(scheduler, "set_timesteps", set_timesteps)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from sol.integrator.measured import EdgeCheck
-from sol.measure.stats import bootstrap_median
 from sol.recipe import (
     SCHEMA,
-    ColdStart,
-    Measured,
     Member,
     Memory,
     Provenance,
@@ -23,14 +17,11 @@ from sol.recipe import (
     RecipeEvidence,
     dump_recipe,
 )
-from sol.search import records
-from sol.search.records import Speed
 from sol.skills.registry import get_technique
 from sol.stages.judge import Judged
+from sol.stages.recipe_numbers import measured_cold_start, measured_ratio, measured_seconds
 from sol.stages.request import Session
 from sol.technique import StackItem, parse_config
-
-_RESAMPLING_SEED = 0
 
 
 def write_recipe(session: Session, winner: Judged) -> Path:
@@ -99,37 +90,6 @@ def _edge_check(edge: EdgeCheck | None) -> tuple[QualityCheck, ...]:
         return ()
     psnr = _round(edge.psnr)
     return (QualityCheck("edge_psnr", psnr, psnr, _round(edge.floor_psnr), edge.n),)
-
-
-def measured_ratio(speed: Speed, device: str) -> Measured:
-    """The paired speed-up of a timing."""
-    return Measured(
-        round(speed.median, 4), round(speed.low, 4), round(speed.high, 4), speed.n, device
-    )
-
-
-def measured_seconds(seconds: Sequence[float], device: str) -> Measured:
-    """Median seconds with a bootstrap interval."""
-    interval = bootstrap_median(list(seconds), np.random.default_rng(_RESAMPLING_SEED))
-    return Measured(
-        round(interval.median, 4), round(interval.low, 4), round(interval.high, 4),
-        interval.n, device,
-    )  # fmt: skip
-
-
-def measured_cold_start(
-    cold_start: records.ColdStart | None, speed: Speed, device: str
-) -> ColdStart | None:
-    """What a start costs, and after how many videos at the timed speed it is paid for."""
-    if cold_start is None:
-        return None
-    return ColdStart(
-        install_s=round(cold_start.install_s, 4),
-        first_extra_s=round(cold_start.first_extra_s, 4),
-        break_even=cold_start.find_break_even(speed),
-        n=1,
-        device=device,
-    )
 
 
 def _round(value: float | None) -> float | None:
