@@ -155,6 +155,18 @@ def load_profile(name_or_path: str | Path) -> Profile:
     return parse_profile(data, source=str(path))
 
 
+def load_shipped_profile(name: str) -> Profile:
+    """As `load_profile`, for a name that comes from a file: no path is followed.
+
+    Raises:
+        UnknownNameError: No profile of this name is shipped.
+    """
+    if name not in _shipped():
+        remedy = "Where it is a file of your own, name it with --gate."
+        raise UnknownNameError("gate profile", name, _shipped(), remedy)
+    return load_profile(name)
+
+
 def parse_profile(data: Any, source: str) -> Profile:
     """Checks plain data strictly; `source` names it in errors.
 
@@ -195,7 +207,7 @@ def _check_tail(share: float, confirmation: Confirmation, confidence: float) -> 
 
 
 def _find_profile(name_or_path: str) -> Path:
-    shipped = {path.stem: path for path in PROFILE_DIR.glob("*.yaml")}
+    shipped = _shipped()
     if name_or_path in shipped:
         return shipped[name_or_path]
     path = Path(name_or_path)
@@ -204,6 +216,10 @@ def _find_profile(name_or_path: str) -> Path:
     raise UnknownNameError(
         "gate profile", name_or_path, shipped, "A path to a YAML file works as well."
     )
+
+
+def _shipped() -> dict[str, Path]:
+    return {path.stem: path for path in PROFILE_DIR.glob("*.yaml")}
 
 
 _PROFILE: TypeAdapter[Profile] = TypeAdapter(Profile)
