@@ -11,10 +11,12 @@ import logging
 import signal
 from typing import Any, NoReturn
 
-from sol.cli import about, review, tune, use, validate, vbench
+from sol.cli import about, export, review, tune, use, validate, vbench, verify
 from sol.cli.app import app
 
-__all__ = ["about", "app", "main", "review", "tune", "use", "validate", "vbench"]
+__all__ = [
+    "about", "app", "export", "main", "review", "tune", "use", "validate", "vbench", "verify",
+]  # fmt: skip
 
 
 # What libraries say on import of parts that they were built without, here of torchao's: nothing
