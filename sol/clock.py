@@ -8,7 +8,9 @@ from typing import Literal
 
 from sol.schedule import Schedule
 
-Branch = Literal["both", "cond", "uncond"]
+Branch = Literal["both", "cond", "uncond", "stg", "modality"]
+"""Guidance branches: both in one batch; one of the two; and the calls that some models add, with
+perturbed attention (spatio-temporal guidance) or without attention between sound and video."""
 
 
 @dataclass
@@ -19,7 +21,7 @@ class Clock:
         video: How many videos have begun; 0 before the first.
         step: The denoising step, from 0.
         n_steps: Steps in this video.
-        branch: Which guidance branch the denoiser is computing; "both" for batched guidance.
+        branch: Which guidance branch the denoiser is computing.
         sigmas: Noise levels of the video's steps, as far as the scheduler has them.
         is_guided: Whether this video is made with classifier-free guidance.
     """
@@ -48,6 +50,11 @@ class Clock:
     def has_both_branches(self) -> bool:
         """Whether the call has both guidance branches in its batch, the conditional one last."""
         return self.is_guided and self.branch == "both"
+
+    @property
+    def is_first_branch(self) -> bool:
+        """Whether the call is the one that a step makes first, with the prompt in it."""
+        return self.branch in ("both", "cond")
 
     def sigma_at(self, step: int) -> float | None:
         """Noise level of a step of this video."""

@@ -1,15 +1,21 @@
-"""Roles: what the parts of a pipeline are to a technique, whatever their classes are called."""
+"""Roles: what the parts of a pipeline are to a technique, whatever their classes are called.
+
+Agents know of roles and import no torch: what needs it imports it when it is asked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from sol.call_form import CallForm
 
 Guidance = Literal["batched", "two_call", "none"]
 """How a pipeline guides: one call over [unconditional, conditional] along the batch, or a call for
@@ -24,6 +30,7 @@ class Capability(StrEnum):
     MODULATED_INPUT = "modulated_input"
     GUIDANCE_BRANCHES = "guidance_branches"
     SELF_ATTENTION = "self_attention"
+    TEXT_FREE_ATTENTION = "text_free_attention"
     GRID_ATTENTION = "grid_attention"
     TOKEN_SET = "token_set"
     COARSE_GRID = "coarse_grid"
@@ -63,8 +70,8 @@ class CrossAttention:
     text_only: tuple[nn.Module, ...]
 
 
-AttentionKind = Literal["self", "cross"]
-"""Over the hidden states themselves, or over the text."""
+AttentionKind = Literal["self", "cross", "other"]
+"""Over the hidden states themselves, over the text, or neither: of sound, and between the two."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +169,8 @@ class DenoiserRoles:
         name: The pipeline's attribute that holds it.
         latents: Name of the forward argument with the noisy latents.
         text: Name of the forward argument with the text states.
-        blocks: The repeated transformer blocks, in order. Each maps its hidden states, a tensor
-            (batch, tokens, width), to new ones of the same shape.
+        blocks: The repeated transformer blocks, in order. Each maps its hidden states,
+            (batch, tokens, width) where nothing else is said, to new ones of the same shape.
         hidden: Name of a block's forward argument with the hidden states.
         feed_forward: Linear layers of each block's feed-forward, one tuple a block.
         self_projections: Linear layers that make query, key and value of each block's
@@ -171,11 +178,12 @@ class DenoiserRoles:
         self_output: Linear layers behind each block's self-attention, one tuple a block.
         cross_projections: Linear layers around each block's cross-attention (query, key, value,
             output), one tuple a block.
-        outer_linears: Linear layers outside of the blocks: embedders, modulation, final layer.
-        self_attention: The self-attention of each block.
+        self_attention: The self-attention of each block; in some families the text takes part in
+            it (then there is no `Capability.TEXT_FREE_ATTENTION`).
         modulated_input: (args, kwargs of the first block) -> the input of its self-attention,
             normalised and modulated by the timestep; None where the family has none.
-        timestep_embedding: Name of the blocks' forward argument that carries the timestep.
+        timestep_embedding: Name of the blocks' forward argument that carries the timestep; None
+            where the tokens do.
         published_teacache: Where one was published for exactly this denoiser.
         prompt_projection: Modules before the blocks whose output depends on the text alone.
         rotary: Module that makes the rotary tables from the shape of the latents, if there is one.
@@ -188,11 +196,17 @@ class DenoiserRoles:
         token_grid: (args, kwargs of the denoiser's forward) -> the grid of its blocks' tokens.
         token_arguments: Names of a block's forward arguments that hold, along axis 1, a row for
             each token, or one row for all; empty where tokens cannot be left out.
+        token_axes: Of these arguments, those that have their rows along another axis than 1.
         resize_call: (call of the denoiser, (frames, height, width)) -> the call for latents of
-            that grid, the latents themselves staying to be replaced. Where positions can be
-            told, they are stretched over the same space and time.
+            that grid, the latents themselves staying to be replaced (channels beside them are on
+            that grid). Where positions can be told, they are stretched over the same space and
+            time.
         given_tokens: (args, kwargs of the denoiser's forward) -> bool (batch, tokens of the grid):
             whose latents are known and stay as they are; None where the whole video is made.
+        read_prediction: What the denoiser returned -> what guidance and the scheduler make use of.
+        own_form: How the denoiser is called, where it maps more than its latents.
+        own_block_form: How a block is called, where it maps more than its hidden states: text or
+            sound beside the video.
     """
 
     name: str
@@ -205,11 +219,10 @@ class DenoiserRoles:
     self_projections: tuple[tuple[nn.Module, ...], ...]
     self_output: tuple[tuple[nn.Module, ...], ...]
     cross_projections: tuple[tuple[nn.Module, ...], ...]
-    outer_linears: tuple[nn.Module, ...]
     hidden: str
     self_attention: tuple[nn.Module, ...]
     modulated_input: Callable[[tuple[Any, ...], Mapping[str, Any]], torch.Tensor] | None
-    timestep_embedding: str
+    timestep_embedding: str | None
     prompt_projection: tuple[nn.Module, ...]
     rotary: nn.Module | None
     modulation: tuple[nn.Module, ...]
@@ -219,13 +232,32 @@ class DenoiserRoles:
     gelu_projections: tuple[GELUProjection, ...] = ()
     attention_sites: tuple[AttentionSite, ...] = ()
     token_arguments: tuple[str, ...] = ()
+    token_axes: Mapping[str, int] = field(default_factory=dict)
     resize_call: Callable[[Call, tuple[int, int, int]], Call] | None = None
     given_tokens: Callable[[tuple[Any, ...], Mapping[str, Any]], torch.Tensor] | None = None
+    read_prediction: Callable[[Any], torch.Tensor] = itemgetter(0)
+    own_form: CallForm | None = None
+    own_block_form: CallForm | None = None
+
+    @property
+    def form(self) -> CallForm:
+        """How the denoiser is called: latents to the prediction for them."""
+        from sol.call_form import denoiser_form
+
+        return self.own_form or denoiser_form(self.module, self.latents)
+
+    @property
+    def block_form(self) -> CallForm:
+        """How a block is called: hidden states to new ones."""
+        from sol.call_form import block_form
+
+        return self.own_block_form or block_form(self.blocks[0], self.hidden)
 
     @property
     def grid_attention(self) -> tuple[AttentionSite, ...]:
-        """The softmax self-attentions over the latent grid, in order."""
-        return tuple(site for site in self.attention_sites if site.kind == "self")
+        """The softmax self-attentions over the latent grid in which no mask hides a token."""
+        sites = self.attention_sites
+        return tuple(site for site in sites if site.kind == "self" and not site.is_masked)
 
     @property
     def linears_by_kind(self) -> Mapping[str, tuple[tuple[nn.Module, ...], ...]]:
@@ -239,9 +271,18 @@ class DenoiserRoles:
 
     @property
     def block_linears(self) -> tuple[nn.Module, ...]:
-        """All linear layers inside of blocks."""
+        """The linear layers inside of blocks that are of a kind."""
         kinds = self.linears_by_kind.values()
         return tuple(layer for kind in kinds for block in kind for layer in block)
+
+    @property
+    def outer_linears(self) -> tuple[nn.Module, ...]:
+        """All other linear layers, in order: embedders, final layer, modulation in blocks too."""
+        from torch import nn
+
+        named = {child for layer in self.block_linears for child in layer.modules()}
+        linears = (m for m in self.module.modules() if isinstance(m, nn.Linear))
+        return tuple(layer for layer in linears if layer not in named)
 
 
 @dataclass(frozen=True)
@@ -250,6 +291,13 @@ class Roles:
 
     Attributes:
         lacks: Capabilities that are absent, each with the reason a user can read.
+        is_guided: Whether the pipeline makes its present video with classifier-free guidance;
+            asked when its timesteps are set.
+        guidance_weight: (guidance scale) -> w, where the guided prediction is v_u + w (v_c - v_u)
+            of the unconditional and the conditional one.
+        names_branches: Whether the pipeline tells a denoiser the branch of each call; otherwise
+            the order of a step's calls says it, the conditional one being first.
+        is_inspected: Whether they were found by looking at the pipeline, with no adapter.
     """
 
     family: str
@@ -257,3 +305,7 @@ class Roles:
     guidance: Guidance
     capabilities: frozenset[Capability]
     lacks: Mapping[Capability, str] = field(default_factory=dict)
+    names_branches: bool = True
+    is_inspected: bool = False
+    is_guided: Callable[[Any], bool] = lambda pipeline: bool(pipeline.do_classifier_free_guidance)
+    guidance_weight: Callable[[float], float] = lambda scale: scale

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from examples import OTHER_PROMPT, PROMPT
+from example_prompts import OTHER_PROMPT, PROMPT
 
 from sol.models.loading import LoadedModel, load_model
 from sol.runtime.clone import clone_pipeline

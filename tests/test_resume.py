@@ -15,7 +15,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from examples import diagnosis_of
+from example_prompts import diagnosis_of
 from sessions import PROFILE, JudgedWorker
 from typer.testing import CliRunner
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from contracts.models import OTHER, PLAIN, denoise
-from examples import PROMPT
+from example_prompts import PROMPT
 from tiny_models import FAMILIES, build_tiny, tiny_workload
 
 from sol.models.families import describe_roles
@@ -38,7 +38,10 @@ def test_outputs_differ_from_step_to_step_and_from_branch_to_branch(family):
     pipeline = build_tiny(family)
     roles = describe_roles(pipeline)
     outputs = []
-    pipeline.transformer.register_forward_hook(lambda _m, _a, out: outputs.append(out[0].clone()))
+    read = roles.denoisers[0].read_prediction
+    pipeline.transformer.register_forward_hook(
+        lambda _m, _a, out: outputs.append(read(out).clone())
+    )
     denoise(pipeline, tiny_workload(family), PLAIN)
     branches = torch.cat(outputs)
     first, second = branches[0::2], branches[1::2]

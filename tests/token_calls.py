@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from tiny_models import LATENT_CHANNELS, WIDTH
+from tiny.sizes import LATENT_CHANNELS, WIDTH
 from torch import Tensor
 
 from sol.clock import Clock

@@ -76,7 +76,6 @@ def toy_roles(denoiser: ToyDenoiser) -> Roles:
                 self_projections=(),
                 self_output=(),
                 cross_projections=(),
-                outer_linears=(),
                 hidden="x",
                 self_attention=tuple(b.attn1 for b in blocks),
                 modulated_input=None,

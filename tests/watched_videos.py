@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from examples import PROMPT
+from example_prompts import PROMPT
 
 from sol.runtime.render import render
 

@@ -71,7 +71,7 @@ def find_call_mismatches(
     given = _bind(pipeline, args, kwargs)
     if given is None:
         return
-    for name, wanted in get_family(pipeline).call_arguments(workload).items():
+    for name, wanted in get_family(pipeline).arguments(pipeline, workload).items():
         if not isinstance(wanted, int | float) or name not in given:
             continue
         if name == _STEPS and any(given.get(own) is not None for own in _OWN_SCHEDULE):

@@ -63,7 +63,7 @@ class AttentionWatch:
         """Whether anything is recorded of this step and branch."""
         compared = compared_steps(self.clock.n_steps)
         steps = {step + lag for step in compared for lag in (0, *_LAGS)}
-        return self.clock.branch != "uncond" and self.clock.step in steps
+        return self.clock.is_first_branch and self.clock.step in steps
 
     def note(self, denoiser: int, layer: int, grid: TokenGrid, tensors: Sequence[Tensor]) -> None:
         """Records one site's call.

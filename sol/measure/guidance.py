@@ -26,6 +26,7 @@ from torch import nn
 from sol.clock import Clock
 from sol.errors import SolError
 from sol.measure.guided_steps import GuidedStep, watch_steps
+from sol.roles import DenoiserRoles
 
 _LEAST_TOLERANCE = 1e-4
 _ROUNDINGS = 4
@@ -72,7 +73,7 @@ def measure_effective_guidance(
     steps: Sequence[GuidedStep],
     teach: Teach,
     scheduler: Any,
-    denoisers: Sequence[nn.Module],
+    denoisers: Sequence[DenoiserRoles],
     clock: Clock,
     nominal: float,
 ) -> EffectiveGuidance | Unmeasurable:
@@ -91,10 +92,15 @@ def measure_effective_guidance(
     """
     if nominal <= 1.0:
         return Unmeasurable(f"made without guidance: the guidance scale is {nominal:g}")
+    if any(len(denoiser.form.names) > 1 for denoiser in denoisers):
+        return Unmeasurable(
+            "the denoiser makes sound beside the video: the unmodified one would be given the "
+            "run's latents of the video, but not those of its sound"
+        )
     comparison = _Comparison(steps, clock, nominal)
     with ExitStack() as stack:
         for denoiser in denoisers:
-            hook = denoiser.register_forward_hook(comparison.note_branch)
+            hook = denoiser.module.register_forward_hook(comparison.noting(denoiser))
             stack.callback(hook.remove)
         stack.callback(watch_steps(scheduler, comparison.add))
         teach(comparison.next_latents)
@@ -116,9 +122,13 @@ class _Comparison:
     obstacle: str = ""
     n_taught: int = 0
 
-    def note_branch(self, _: nn.Module, __: Any, output: Any) -> None:
+    def noting(self, denoiser: DenoiserRoles) -> Callable[..., None]:
         """Keeps what the unmodified denoiser made of this step."""
-        self.branches[self.clock.branch] = output[0].detach().clone()
+
+        def note(_: nn.Module, __: Any, output: Any) -> None:
+            self.branches[self.clock.branch] = denoiser.read_prediction(output).detach().clone()
+
+        return note
 
     def next_latents(self, step: int, latents: torch.Tensor) -> torch.Tensor:
         """The accelerated run's latents instead of those that the step led to."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sol.attach import wrap_method
+from sol.scheduler_step import before_step
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,9 @@ def record_steps(run: Callable[[], object], scheduler: Any) -> tuple[GuidedStep,
 
 
 def watch_steps(scheduler: Any, note: Callable[[GuidedStep], None]) -> Callable[[], None]:
-    """Shows `note` every step until the returned function is called.
+    """Shows `note` every step until the returned function is called."""
 
-    Every diffusers pipeline gives `scheduler.step` the guided prediction and the latents.
-    """
+    def read(output: torch.Tensor, timestep: Any, sample: torch.Tensor) -> None:
+        note(GuidedStep(sample.detach().clone(), output.detach().clone(), float(timestep)))
 
-    def read(model_output: torch.Tensor, timestep: Any, sample: torch.Tensor, **_: Any) -> None:
-        note(GuidedStep(sample.detach().clone(), model_output.detach().clone(), float(timestep)))
-
-    def step(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        read(*args, **kwargs)
-        return original(*args, **kwargs)
-
-    return wrap_method(scheduler, "step", step)
+    return before_step(scheduler, read)

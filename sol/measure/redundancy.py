@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from sol.attach import wrap_method
 from sol.clock import Clock
 from sol.diagnosis import Redundancy
 from sol.forward_arguments import argument_reader
-from sol.roles import DenoiserRoles, Roles
+from sol.roles import Capability, DenoiserRoles, Roles
+from sol.scheduler_step import before_step
 
 _Reader = Callable[[tuple[Any, ...], Mapping[str, Any]], torch.Tensor]
 
@@ -64,7 +64,8 @@ def _record_one(
         _watch_scheduler(stack, scheduler, recording, clock, positions)
         for denoiser in roles.denoisers:
             _watch_denoiser(stack, denoiser, recording, clock)
-            _BlockWatch(denoiser, recording, clock).attach(stack)
+            if Capability.BLOCK_RESIDUAL in roles.capabilities:
+                _BlockWatch(denoiser, recording, clock).attach(stack)
         run()
     n_steps = len(recording.guided)
     return Redundancy(
@@ -91,18 +92,12 @@ def _record_one(
 def _watch_scheduler(
     stack: ExitStack, scheduler: Any, recording: _Recording, clock: Clock, positions: list[float]
 ) -> None:
-    """Every diffusers pipeline gives `scheduler.step` the guided prediction and the latents."""
-
-    def record(model_output: torch.Tensor, timestep: Any, sample: torch.Tensor, **_: Any) -> None:
+    def record(output: torch.Tensor, timestep: Any, sample: torch.Tensor) -> None:
         positions.append(clock.position)
-        recording.guided.append(model_output.detach().float().clone())
+        recording.guided.append(output.detach().float().clone())
         recording.latents.append(sample.detach().float().clone())
 
-    def step(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        record(*args, **kwargs)
-        return original(*args, **kwargs)
-
-    stack.callback(wrap_method(scheduler, "step", step))
+    stack.callback(before_step(scheduler, record))
 
 
 def _watch_denoiser(
@@ -112,7 +107,7 @@ def _watch_denoiser(
     conditional: list[torch.Tensor] = []
 
     def after(_: nn.Module, __: Any, output: Any) -> None:
-        now = output[0].detach().float()
+        now = denoiser.form.read_answer(output).detach().float()
         if not clock.is_guided:
             return
         if clock.branch == "both":
@@ -141,13 +136,23 @@ class _BlockWatch:
 
     def attach(self, stack: ExitStack) -> None:
         blocks = self.denoiser.blocks
-        read_hidden = argument_reader(blocks[0], self.denoiser.hidden)
+        read_hidden = self.denoiser.block_form.read
         for number, block in enumerate(blocks):
             _hook(stack, block, functools.partial(self._enter, number, read_hidden))
             leave = block.register_forward_hook(functools.partial(self._leave, number))
             stack.callback(leave.remove)
-        read_timestep = argument_reader(blocks[0], self.denoiser.timestep_embedding)
-        _hook(stack, blocks[0], functools.partial(self._note_signals, read_timestep))
+        _hook(stack, blocks[0], functools.partial(self._note_signals, self._signal_readers()))
+
+    def _signal_readers(self) -> Mapping[str, _Reader]:
+        """What the first block is given: not every family modulates by the timestep."""
+        readers: dict[str, _Reader] = {}
+        if self.denoiser.timestep_embedding is not None:
+            read = argument_reader(self.denoiser.blocks[0], self.denoiser.timestep_embedding)
+            readers["timestep"] = lambda args, kwargs: read(args, kwargs).detach().float()
+        modulated = self.denoiser.modulated_input
+        if modulated is not None:
+            readers["modulated_input"] = lambda args, kwargs: _sampled(modulated(args, kwargs))
+        return readers
 
     def _enter(
         self,
@@ -159,24 +164,22 @@ class _BlockWatch:
     ) -> None:
         self.inputs[number] = _sampled(read_hidden(args, kwargs))
 
-    def _leave(self, number: int, _: nn.Module, __: Any, output: torch.Tensor) -> None:
-        sampled = _sampled(output)
-        if self.clock.branch != "uncond":
+    def _leave(self, number: int, _: nn.Module, __: Any, output: Any) -> None:
+        sampled = _sampled(self.denoiser.block_form.read_answer(output))
+        if self.clock.is_first_branch:
             series = self.recording.block_change.setdefault(number, {})
             self._note_change(series, f"block {number}", sampled - self.inputs[number])
         if number == len(self.denoiser.blocks) - 1:
             self._note_ratio(sampled - self.inputs[0])
 
     def _note_signals(
-        self, read_timestep: _Reader, _: nn.Module, args: Any, kwargs: Mapping[str, Any]
+        self, readers: Mapping[str, _Reader], _: nn.Module, args: Any, kwargs: Mapping[str, Any]
     ) -> None:
-        if self.clock.branch == "uncond":
+        if not self.clock.is_first_branch:
             return
-        signals = {"timestep": read_timestep(args, kwargs).detach().float()}
-        if self.denoiser.modulated_input is not None:
-            signals["modulated_input"] = _sampled(self.denoiser.modulated_input(args, kwargs))
-        for name, signal in signals.items():
-            self._note_change(self.recording.signal_change.setdefault(name, {}), name, signal)
+        for name, read in readers.items():
+            series = self.recording.signal_change.setdefault(name, {})
+            self._note_change(series, name, read(args, kwargs))
 
     def _note_change(self, series: dict[int, float], key: str, now: torch.Tensor) -> None:
         if key in self.last:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sol.attach import wrap_method
 from sol.clock import Clock
 from sol.diagnosis import Settling
 from sol.roles import DenoiserRoles, Roles
+from sol.scheduler_step import before_step
 
 _TAU = 0.05
 _MOST_FRAMES, _MOST_ROWS = 8, 4
@@ -77,7 +77,8 @@ class SettlingWatch:
 def watch_settling(
     roles: Roles, scheduler: Any, clock: Clock, tau: float = _TAU
 ) -> Iterator[SettlingWatch]:
-    """Records the videos that are made inside; nothing where predictions are no velocities.
+    """Records the videos that are made inside; nothing where predictions are no velocities, or
+    where it is not known which token is where.
 
     Args:
         scheduler: The pipeline's own.
@@ -85,8 +86,9 @@ def watch_settling(
     """
     watch = SettlingWatch(clock, tau)
     with ExitStack() as stack:
-        if scheduler.config.get("prediction_type", _FLOW) == _FLOW:
-            stack.callback(wrap_method(scheduler, "step", _noting(watch)))
+        is_flow = scheduler.config.get("prediction_type", _FLOW) == _FLOW
+        if is_flow and not roles.is_inspected:
+            stack.callback(before_step(scheduler, lambda v, _, x: watch.note(v, x)))
             for denoiser in roles.denoisers:
                 hook = _reading(denoiser, watch)
                 handle = denoiser.module.register_forward_pre_hook(hook, with_kwargs=True)
@@ -113,17 +115,6 @@ def spread(changes: Tensor) -> Tensor:
     n_quarter = max(ordered.shape[1] // 4, 1)
     most = ordered[:, -n_quarter:].mean(1)
     return torch.where(most > 0, ordered[:, :n_quarter].mean(1) / most, 1.0)
-
-
-def _noting(watch: SettlingWatch) -> Callable[..., Any]:
-    def record(model_output: Tensor, timestep: Any, sample: Tensor, **_: Any) -> None:
-        watch.note(model_output, sample)
-
-    def step(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        record(*args, **kwargs)
-        return original(*args, **kwargs)
-
-    return step
 
 
 def _reading(denoiser: DenoiserRoles, watch: SettlingWatch) -> Callable[..., None]:

@@ -18,6 +18,7 @@ VIDEO_TRANSFORMER = frozenset(
         Capability.MODULATED_INPUT,
         Capability.GUIDANCE_BRANCHES,
         Capability.SELF_ATTENTION,
+        Capability.TEXT_FREE_ATTENTION,
         Capability.COARSE_GRID,
         Capability.PROMPT_PROJECTION,
         Capability.ROTARY_TABLE,
@@ -40,12 +41,6 @@ def find_linears(*modules: nn.Module) -> tuple[nn.Module, ...]:
     return tuple(
         child for module in modules for child in module.modules() if isinstance(child, nn.Linear)
     )
-
-
-def find_outer_linears(denoiser: nn.Module, blocks: Sequence[nn.Module]) -> tuple[nn.Module, ...]:
-    """The linear layers of a denoiser outside of its blocks, in order."""
-    inside = {id(layer) for layer in find_linears(*blocks)}
-    return tuple(layer for layer in find_linears(denoiser) if id(layer) not in inside)
 
 
 def find_gelu_projections(*modules: nn.Module) -> tuple[GELUProjection, ...]:

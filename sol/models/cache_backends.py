@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from types import MappingProxyType
 
 from diffusers import CacheMixin
 from diffusers.hooks._helpers import TransformerBlockRegistry
 from torch import nn
 
 from sol.roles import Capability, DenoiserRoles
+
+CACHE_DIT_PATTERNS: Mapping[tuple[str, ...], str] = MappingProxyType(
+    {
+        ("hidden_states", "encoder_hidden_states"): "Pattern_0",
+        ("encoder_hidden_states", "hidden_states"): "Pattern_1",
+        ("hidden_states",): "Pattern_3",
+    }
+)
+"""What a block maps, in the order of its answer, by cache-dit's name for it."""
 
 
 def cache_backend_capabilities(
@@ -34,6 +45,11 @@ def _why_no_diffusers(denoiser: DenoiserRoles) -> str | None:
     for block in denoiser.blocks:
         if not _is_registered(block):
             return f"diffusers has not registered the block {type(block).__name__} for its caches"
+        if _hides_text(block):
+            return (
+                "diffusers' caches look for the text in 'encoder_hidden_states', an argument that "
+                f"the block {type(block).__name__} does not have"
+            )
     return None
 
 
@@ -45,13 +61,21 @@ def _is_registered(block: nn.Module) -> bool:
     return True
 
 
+def _hides_text(block: nn.Module) -> bool:
+    """Whether it returns text that it was given by another name than diffusers' hooks expect."""
+    returns_text = TransformerBlockRegistry.get(type(block)).return_encoder_hidden_states_index
+    names = inspect.signature(block.forward).parameters
+    return returns_text is not None and "encoder_hidden_states" not in names
+
+
 def _why_no_dit(denoiser: DenoiserRoles) -> str | None:
     if find_spec("cache_dit") is None:
         return "cache-dit is not installed: pip install 'sol-tuner[cache]'"
-    if denoiser.hidden != "hidden_states":
+    if denoiser.block_form.names not in CACHE_DIT_PATTERNS:
         return (
-            f"cache-dit passes blocks their hidden states as 'hidden_states', those of "
-            f"{type(denoiser.module).__name__} call them {denoiser.hidden!r}"
+            "cache-dit knows blocks that map 'hidden_states', alone or with "
+            f"'encoder_hidden_states'; those of {type(denoiser.module).__name__} map "
+            f"{', '.join(map(repr, denoiser.block_form.names))}"
         )
     if not any(_is_list_of(child, denoiser.blocks) for child in denoiser.module.children()):
         return f"the blocks of {type(denoiser.module).__name__} are not one ModuleList"

@@ -1,8 +1,8 @@
 """Published calibrations, for exactly the denoisers that they were made for.
 
 From the TeaCache repository (arXiv 2411.19108), by depth, heads and width of a head: nothing else
-tells a fine-tune from another model of the family. Its Wan tables belong to the projected timestep
-embedding, the others to the modulated input.
+tells a fine-tune from another model of the family. Its tables for Wan belong to the projected
+timestep embedding, those for CogVideoX to the plain one, the others to the modulated input.
 """
 
 from __future__ import annotations
@@ -34,8 +34,28 @@ _WAN: Mapping[_Shape, PublishedTeaCache] = {
         (0.14, 0.2),
     ),
 }
+# Their thresholds were published with those of 1.5, in the same script.
+_COGVIDEOX: Mapping[_Shape, PublishedTeaCache] = {
+    (30, 30, 64): PublishedTeaCache(
+        (-3.10658903e1, 2.54732368e1, -5.92380459, 1.75769064, -3.61568434e-3),
+        "timestep",
+        (0.1, 0.2, 0.3),
+    ),
+    (42, 48, 64): PublishedTeaCache(
+        (-1.53880483e3, 8.43202495e2, -1.34363087e2, 7.97131516, -5.23162339e-2),
+        "timestep",
+        (0.1, 0.2, 0.3),
+    ),
+}
+_COGVIDEOX_1_5: Mapping[_Shape, PublishedTeaCache] = {
+    (42, 48, 64): PublishedTeaCache(
+        (2.50210439e2, -1.65061612e2, 3.57804877e1, -7.81551492e-1, 3.58559703e-2),
+        "timestep",
+        (0.1, 0.2, 0.3),
+    )
+}
 _TABLES: Mapping[str, Mapping[_Shape, PublishedTeaCache]] = MappingProxyType(
-    {"ltx": _LTX, "wan": _WAN}
+    {"ltx": _LTX, "wan": _WAN, "cogvideox": _COGVIDEOX, "cogvideox_1.5": _COGVIDEOX_1_5}
 )
 
 

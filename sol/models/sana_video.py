@@ -14,7 +14,6 @@ from sol.models.block_parts import (
     describe_cross_attention,
     find_attention_sites,
     find_linears,
-    find_outer_linears,
     find_projections,
     modulate,
 )
@@ -80,7 +79,6 @@ def _denoiser(transformer: Any) -> DenoiserRoles:
         self_projections=tuple(find_projections(block.attn1) for block in blocks),
         self_output=tuple(find_linears(block.attn1.to_out) for block in blocks),
         cross_projections=tuple(find_linears(block.attn2) for block in blocks),
-        outer_linears=find_outer_linears(transformer, blocks),
         hidden="hidden_states",
         self_attention=tuple(block.attn1 for block in blocks),
         modulated_input=_modulated_input(blocks[0]),

@@ -40,11 +40,15 @@ def told_grid(
 
 
 def patched_grid(
-    transformer: Any,
+    transformer: Any, own_patch: tuple[int, int, int] | None = None
 ) -> Callable[[tuple[Any, ...], Mapping[str, Any]], TokenGrid]:
-    """The grid of a denoiser that cuts latents (batch, channels, frames, height, width)."""
+    """The grid of a denoiser that cuts latents (batch, channels, frames, height, width).
+
+    Args:
+        own_patch: Frames, rows and columns of a patch; of the config if not told.
+    """
     read = argument_reader(transformer, "hidden_states")
-    patch = transformer.config.patch_size
+    patch = own_patch or transformer.config.patch_size
 
     def grid(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> TokenGrid:
         sizes = read(args, kwargs).shape[2:]

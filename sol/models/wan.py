@@ -15,7 +15,6 @@ from sol.models.block_parts import (
     find_attention_sites,
     find_gelu_projections,
     find_linears,
-    find_outer_linears,
     find_projections,
 )
 from sol.models.published import find_teacache
@@ -83,7 +82,6 @@ def _denoiser(name: str, transformer: Any, has_timestep_per_token: bool) -> Deno
         self_projections=tuple(find_projections(block.attn1) for block in blocks),
         self_output=tuple(find_linears(block.attn1.to_out) for block in blocks),
         cross_projections=tuple(find_linears(block.attn2) for block in blocks),
-        outer_linears=find_outer_linears(transformer, blocks),
         hidden="hidden_states",
         self_attention=tuple(block.attn1 for block in blocks),
         modulated_input=_modulated_input(blocks[0]),

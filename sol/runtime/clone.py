@@ -16,9 +16,14 @@ from torch import nn
 def clone_pipeline(pipeline: Any) -> Any:
     """A pipeline with module objects of its own and tensors shared with `pipeline`.
 
-    In-place edits of a shared tensor would reach the original; techniques replace instead.
+    In-place edits of a shared tensor would reach the original; techniques replace instead. What
+    takes no part in making the video, a safety checker, is the original's own.
     """
-    components = {name: _clone(part) for name, part in pipeline.components.items()}
+    beside = type(pipeline)._exclude_from_cpu_offload
+    components = {
+        name: part if name in beside else _clone(part)
+        for name, part in pipeline.components.items()
+    }
     clone = type(pipeline)(**components, **_settings(pipeline))
     clone.set_progress_bar_config(disable=True)
     return clone

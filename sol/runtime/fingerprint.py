@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+_CAPTURING = "transformers.utils.output_capturing"
+
 
 def fingerprint_pipeline(pipeline: Any) -> str:
     """Equal as long as nothing was replaced, hooked, compiled or written to in place."""
@@ -24,11 +26,18 @@ def _state_of(module: nn.Module) -> tuple[Any, ...]:
         type(module).__name__,
         "forward" in vars(module),
         module._compiled_call_impl is not None,
-        len(module._forward_hooks) + len(module._forward_pre_hooks),
+        _n_hooks(module),
         [_identity(t) for t in module.parameters(recurse=False)],
         [_identity(t) for t in module.buffers(recurse=False)],
         *_attention_of(module),
     )
+
+
+def _n_hooks(module: nn.Module) -> int:
+    """Without those by which transformers captures hidden states: it puts them into a text
+    encoder at the first call that wants any, and leaves them."""
+    hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+    return sum(getattr(hook, "__module__", "") != _CAPTURING for hook in hooks)
 
 
 def _attention_of(module: nn.Module) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from sol.models.families import get_family
+from sol.scheduler_step import after_step as watch_latents
 from sol.target import Workload
 
 
@@ -47,7 +49,7 @@ def render(
         return latents
 
     result = _call(pipeline, workload, prompt, seed, "np", after_step)
-    frames = np.asarray(result.frames[0], dtype=np.float32)
+    frames = np.asarray(get_family(pipeline).read_frames(result), dtype=np.float32)
     return Rendering(frames, last[0].float().cpu().numpy())
 
 
@@ -74,14 +76,14 @@ def _call(
     output_type: str,
     after_step: Callable[[int, torch.Tensor], torch.Tensor],
 ) -> Any:
-    def callback(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        return {**tensors, "latents": after_step(step, tensors["latents"])}
-
-    with torch.no_grad():
+    family = get_family(pipeline)
+    with ExitStack() as stack:
+        stack.callback(family.prepare(pipeline, workload))
+        stack.callback(watch_latents(pipeline.scheduler, after_step))
+        stack.enter_context(torch.no_grad())
         return pipeline(
             prompt=prompt,
             generator=torch.Generator("cpu").manual_seed(seed),
             output_type=output_type,
-            callback_on_step_end=callback,
-            **get_family(pipeline).call_arguments(workload),
+            **family.arguments(pipeline, workload),
         )

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sol.call_form import CallForm, type_of
 from sol.models.families import describe_roles
 
 Frames = np.ndarray[Any, np.dtype[np.float32]]
@@ -46,22 +47,21 @@ class Altered:
 def jittered_outputs(pipeline: Any, seed: int) -> Iterator[None]:
     """Multiplies what the denoisers give by 1 + e while the block runs, |e| <= `JITTER`."""
     generator = torch.Generator().manual_seed(seed)
-
-    def jitter(_: nn.Module, __: Any, output: Any) -> Any:
-        first = output[0]
-        draws = torch.rand(first.shape, generator=generator).to(first) * 2.0 - 1.0
-        noisy = first * (1.0 + JITTER * draws)
-        if isinstance(output, tuple):
-            return (noisy, *output[1:])
-        output[0].copy_(noisy)
-        return output
-
     hooks = [
-        denoiser.module.register_forward_hook(jitter)
-        for denoiser in describe_roles(pipeline).denoisers
+        each.module.register_forward_hook(_jittering(each.form, generator), with_kwargs=True)
+        for each in describe_roles(pipeline).denoisers
     ]
     try:
         yield
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _jittering(form: CallForm, generator: torch.Generator) -> Callable[..., Any]:
+    def jitter(_: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> Any:
+        y = form.read_answer(output)
+        draws = torch.rand(y.shape, generator=generator).to(y) * 2.0 - 1.0
+        return form.answer(y * (1.0 + JITTER * draws), args, kwargs, type_of(output))
+
+    return jitter

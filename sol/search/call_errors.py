@@ -67,7 +67,8 @@ def record_calls(
         ) -> Any:
             output = forward(*args, **kwargs)
             if position[0] in wanted:
-                calls.append(RecordedCall(denoiser.name, args, kwargs, output[0]))
+                y = denoiser.form.read_answer(output)
+                calls.append(RecordedCall(denoiser.name, args, kwargs, y))
             return output
 
         return around
@@ -90,11 +91,13 @@ def call_error_of(pipeline: Any, stack: Stack, calls: Sequence[RecordedCall]) ->
         NoEffectError: The stack found nothing to work on.
     """
     difference = reference = 0.0
+    forms = {denoiser.name: denoiser.form for denoiser in describe_roles(pipeline).denoisers}
     applied = install_stack(pipeline, stack)
     try:
         for call in calls:
             with torch.no_grad():
-                output = getattr(pipeline, call.denoiser)(*call.args, **call.kwargs)[0]
+                answer = getattr(pipeline, call.denoiser)(*call.args, **call.kwargs)
+            output = forms[call.denoiser].read_answer(answer)
             difference += float((output - call.output).float().square().sum())
             reference += float(call.output.float().square().sum())
     finally:

@@ -46,8 +46,8 @@ def compare_guidance(
         functools.partial(denoise, run, run_workload, run_prompt, seed), run.scheduler
     )
     teacher, clock = clone_pipeline(pristine), Clock()
-    denoisers = tuple(denoiser.module for denoiser in describe_roles(teacher).denoisers)
-    stop = start_ticking(teacher, denoisers, clock)
+    roles = describe_roles(teacher)
+    stop = start_ticking(teacher, roles, clock)
     # The run's steps, guided as the baseline is.
     taught = replace(
         run_workload,
@@ -59,9 +59,9 @@ def compare_guidance(
             steps,
             functools.partial(denoise, teacher, taught, *pair),
             teacher.scheduler,
-            denoisers,
+            roles.denoisers,
             clock,
-            workload.guidance_scale,
+            roles.guidance_weight(workload.guidance_scale),
         )
     finally:
         stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from sol.technique import SpaceContext, Technique, find_obstacle
 Config = Mapping[str, Any]
 Rivals = Mapping[str, tuple[tuple[Config, ...], ...]]
 """By technique: groups of configs of which each group's best is to be found by running them."""
+FindFlaw = Callable[[Technique, Config], str | None]
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,26 @@ class TriedOut:
 
 
 def find_offers(
-    skill: str, context: SpaceContext, tried: TriedOut
+    skill: str,
+    context: SpaceContext,
+    tried: TriedOut,
+    find_flaw: FindFlaw = lambda technique, config: None,
 ) -> tuple[tuple[Offer, ...], dict[str, str]]:
-    """The techniques of a skill that apply, with their spaces; the others with the reason."""
+    """The techniques of a skill that apply, with their spaces; the others with the reason.
+
+    Args:
+        find_flaw: Tries a technique out with a config where that it applies is not enough.
+    """
     offers, obstacles = [], {}
     for technique in _techniques_of(skill):
         obstacle = find_obstacle(technique, context.roles)
+        if not obstacle:
+            offer = _offer(technique, _with(context, tried, technique.name))
+            obstacle = find_flaw(technique, next(iter(offer.space.first), {}))
         if obstacle:
             obstacles[technique.name] = obstacle
         else:
-            offers.append(_offer(technique, _with(context, tried, technique.name)))
+            offers.append(offer)
     return tuple(offers), obstacles
 
 

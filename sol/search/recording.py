@@ -21,7 +21,7 @@ def record_videos(
     """Makes the video of each prompt and seed once, everything recorded."""
     roles, clock = describe_roles(pipeline), Clock()
     runs = [functools.partial(render, pipeline, workload, *pair) for pair in pairs]
-    stop = start_ticking(pipeline, tuple(d.module for d in roles.denoisers), clock)
+    stop = start_ticking(pipeline, roles, clock)
     try:
         return record_redundancy(runs, pipeline.scheduler, roles, clock)
     finally:

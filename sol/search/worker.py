@@ -34,8 +34,10 @@ from sol.measure.settling import watch_settling
 from sol.measure.timing import time_pairs
 from sol.models.families import describe_roles
 from sol.models.loading import load_model
+from sol.models.prompts import screening_prompts
 from sol.runtime.clone import clone_pipeline
 from sol.runtime.fingerprint import fingerprint_pipeline
+from sol.runtime.proof import Proof
 from sol.runtime.render import render
 from sol.runtime.ticker import start_ticking
 from sol.search.altered import Altered, Frames
@@ -161,17 +163,18 @@ class MeasuringWorker:
         """
         clone = clone_pipeline(self._pipeline)
         roles, clock = describe_roles(clone), Clock()
+        # Some denoisers read the words themselves.
+        text_encoders = [p for name, p in clone.components.items() if name == "text_encoder"]
         diagnosis = diagnose(
             lambda: render(clone, self._workload, *pairs[0]),
             roles,
-            [clone.text_encoder],
+            text_encoders,
             clone.vae,
             self._arms.synchronize,
             time.perf_counter,
         )
         with ExitStack() as stack:
-            denoisers = tuple(denoiser.module for denoiser in roles.denoisers)
-            stack.callback(start_ticking(clone, denoisers, clock))
+            stack.callback(start_ticking(clone, roles, clock))
             attention = stack.enter_context(watch_attention(roles, clock))
             settling = stack.enter_context(watch_settling(roles, clone.scheduler, clock))
             redundancy = record_videos(clone, self._workload, pairs)
@@ -189,7 +192,12 @@ class MeasuringWorker:
         tried: TriedOut,
     ) -> tuple[tuple[Offer, ...], dict[str, str]]:
         """The techniques of a skill that apply, with their spaces; the others with the reason."""
-        return find_offers(skill, self._context(diagnosis), tried)
+        context = self._context(diagnosis)
+        if not context.roles.is_inspected:
+            return find_offers(skill, context, tried)
+        prompt = screening_prompts(self._loaded.prompts, 1)[0].text
+        proof = Proof(self._pipeline, self._workload, prompt, seed=0)
+        return find_offers(skill, context, tried, proof.find_flaw)
 
     def rivals(self, skill: str, diagnosis: Diagnosis) -> Rivals:
         """What the techniques of a skill want to have run before they make their spaces."""

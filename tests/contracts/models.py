@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
-from examples import OTHER_PROMPT, PROMPT
-from tiny_models import FAMILIES, build_tiny, tiny_workload
+from example_prompts import OTHER_PROMPT, PROMPT
+from tiny_models import FAMILIES, VARIANTS, build_tiny, tiny_workload
 
 from sol.models.families import get_family
 from sol.models.loading import load_model
+from sol.scheduler_step import after_step
 from sol.target import Workload
 
-MODELS = ("pocket", *FAMILIES)
+MODELS = ("pocket", *FAMILIES, *VARIANTS)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ UNGUIDED = Call((OTHER_PROMPT,), seed=4, changes=(("guidance_scale", 1.0),))
 @cache
 def get_model(name: str) -> ContractModel:
     """The model called `name`, loaded or built once a session."""
-    if name in FAMILIES:
+    if name in (*FAMILIES, *VARIANTS):
         return ContractModel(build_tiny(name), tiny_workload(name))
     loaded = load_model(name, device="cpu")
     small = {"height": 32, "width": 64, "num_frames": 9, "steps": 8}
@@ -71,17 +73,22 @@ def denoise(
 ) -> np.ndarray[Any, Any]:
     """The final latents of a call, not decoded."""
 
-    def after_step(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        on_step(step, tensors["latents"])
-        return tensors
+    last: list[torch.Tensor] = []
 
-    changed = workload.with_overrides(dict(call.changes))
-    with torch.no_grad():
-        result = pipeline(
+    def note(step: int, latents: torch.Tensor) -> torch.Tensor:
+        last[:] = [latents]
+        on_step(step, latents)
+        return latents
+
+    family, changed = get_family(pipeline), workload.with_overrides(dict(call.changes))
+    with ExitStack() as stack:
+        stack.callback(family.prepare(pipeline, changed))
+        stack.callback(after_step(pipeline.scheduler, note))
+        stack.enter_context(torch.no_grad())
+        pipeline(
             prompt=list(call.prompts) if len(call.prompts) > 1 else call.prompts[0],
             generator=torch.Generator().manual_seed(call.seed),
             output_type="latent",
-            callback_on_step_end=after_step,
-            **get_family(pipeline).call_arguments(changed),
+            **family.arguments(pipeline, changed),
         )
-    return result.frames.numpy()
+    return last[0].float().numpy()

@@ -27,7 +27,8 @@ from contracts.models import (
     get_model,
 )
 from contracts.settings import SETTINGS
-from examples import OTHER_PROMPT, PROMPT
+from example_prompts import OTHER_PROMPT, PROMPT
+from tiny_models import VARIANTS
 
 from sol.errors import ConfigError, ConflictError, NoEffectError
 from sol.models.families import describe_roles
@@ -60,7 +61,8 @@ def applies(model, name):
 
 
 def marks(model, name):
-    return [pytest.mark.slow] if model not in COMPILED.get(name, MODELS) else []
+    is_slow = model in VARIANTS or model not in COMPILED.get(name, MODELS)
+    return [pytest.mark.slow] if is_slow else []
 
 
 def pairs(names, models=MODELS):
@@ -147,7 +149,7 @@ def test_every_technique_has_settings():
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("name", ["easycache", "step_mask", "text_kv"])
+@pytest.mark.parametrize("name", ["easycache", "step_mask", "pab"])
 def test_what_every_model_offers_is_tried_on_every_model(model, name):
     assert applies(model, name)
 

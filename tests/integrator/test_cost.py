@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from examples import DIAGNOSIS
+from example_prompts import DIAGNOSIS
 from stack_examples import SHARES, effect
 
 from sol.diagnosis import Diagnosis

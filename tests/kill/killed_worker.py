@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from examples import diagnosis_of
+from example_prompts import diagnosis_of
 from fakes import SPACES
 from sessions import JudgedWorker
 

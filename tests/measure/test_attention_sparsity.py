@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from examples import OTHER_PROMPT, PROMPT
+from example_prompts import OTHER_PROMPT, PROMPT
 from tiny_models import build_tiny, build_tiny_experts, tiny_workload
 from torch.nn import functional
 
@@ -148,7 +148,7 @@ def test_only_the_conditional_branch_is_recorded():
 def record(pipeline, workload, pairs, block=BLOCK):
     """The attention of real videos, and their latents."""
     roles, clock = describe_roles(pipeline), Clock()
-    stop = start_ticking(pipeline, tuple(d.module for d in roles.denoisers), clock)
+    stop = start_ticking(pipeline, roles, clock)
     with watch_attention(roles, clock, block=block) as watch:
         latents = [render(pipeline, workload, *pair).latents for pair in pairs]
     stop()

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from examples import OTHER_PROMPT, PROMPT, diagnosis_of
+from example_prompts import OTHER_PROMPT, PROMPT, diagnosis_of
 from torch import nn
 
 from sol.measure.diagnosis import diagnose

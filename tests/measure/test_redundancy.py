@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from examples import PROMPT
+from example_prompts import PROMPT
 from tiny_models import build_tiny, tiny_workload
 
 from sol.models.families import describe_roles
@@ -11,8 +11,14 @@ from sol.runtime.fingerprint import fingerprint_pipeline
 from sol.runtime.render import render
 from sol.search.recording import record_videos
 
-FAMILIES = ("ltx", "wan", "sana_video")
+FAMILIES = ("ltx", "wan", "sana_video", "ltx2_3")
 N_STEPS = 6
+BRANCHES = {
+    "ltx": ("both",),
+    "wan": ("cond", "uncond"),
+    "sana_video": ("both",),
+    "ltx2": ("both", "stg", "modality"),
+}
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -34,8 +40,7 @@ def test_there_is_a_value_for_every_step_block_and_branch(recorded):
     )  # fmt: skip
     assert set(redundancy.signal_change) == {"modulated_input", "timestep"}
     assert {len(values) for values in redundancy.signal_change.values()} == {N_STEPS - 1}
-    branches = {"both"} if roles.guidance == "batched" else {"cond", "uncond"}
-    assert set(redundancy.magnitude_ratio) == branches
+    assert set(redundancy.magnitude_ratio) == set(BRANCHES[roles.family])
     assert {values[0] for values in redundancy.magnitude_ratio.values()} == {1.0}
     assert len(redundancy.guidance_gap) == N_STEPS
     assert min(redundancy.guidance_gap) > 0

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from examples import OTHER_PROMPT, PROMPT
+from example_prompts import OTHER_PROMPT, PROMPT
 from tiny_models import build_tiny, tiny_workload
 
 from sol.clock import Clock
@@ -89,7 +89,7 @@ def recorded(request):
     fingerprint = fingerprint_pipeline(pipeline)
     plain = [render(pipeline, workload, *pair).latents for pair in pairs]
     roles, clock = describe_roles(pipeline), Clock()
-    stop = start_ticking(pipeline, tuple(d.module for d in roles.denoisers), clock)
+    stop = start_ticking(pipeline, roles, clock)
     with watch_settling(roles, pipeline.scheduler, clock) as watch:
         latents = [render(pipeline, workload, *pair).latents for pair in pairs]
     stop()

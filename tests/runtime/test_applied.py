@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from examples import PROMPT
+from example_prompts import PROMPT
 from tiny_models import build_tiny_experts, tiny_workload
 
 import sol

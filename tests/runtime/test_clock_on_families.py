@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import pytest
 from contracts.models import BATCH, PLAIN, denoise
-from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
-from tiny_models import FAMILIES, build_tiny, build_tiny_experts, tiny_workload
+from diffusers import (
+    CogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler,
+    DDIMScheduler,
+    FlowMatchEulerDiscreteScheduler,
+)
+from tiny_models import FAMILIES, TINY, VARIANTS, build_tiny, build_tiny_experts, tiny_workload
 
 from sol.clock import Clock
 from sol.models.families import describe_roles
 from sol.runtime.ticker import start_ticking
 
-GUIDED = {"ltx": ("both",), "wan": ("cond", "uncond"), "sana_video": ("both",)}
-UNGUIDED = {"ltx": ("both",), "wan": ("cond",), "sana_video": ("both",)}
+# Their schedulers know variances of a diffusion, not the levels of flow matching.
+WITHOUT_SIGMAS = ("cogvideox",)
 
 
 def watch(pipeline):
     """The clock, and what it says at every denoiser call: (denoiser, step, branch, sigma)."""
     clock, seen = Clock(), []
-    denoisers = describe_roles(pipeline).denoisers
-    start_ticking(pipeline, tuple(denoiser.module for denoiser in denoisers), clock)
-    for denoiser in denoisers:
+    roles = describe_roles(pipeline)
+    start_ticking(pipeline, roles, clock)
+    for denoiser in roles.denoisers:
         denoiser.module.register_forward_pre_hook(
             lambda _m, _a, name=denoiser.name: seen.append(
                 (name, clock.step, clock.branch, clock.sigma)
@@ -31,7 +36,7 @@ def watch(pipeline):
 
 @pytest.mark.parametrize("call", [PLAIN, BATCH], ids=["single", "batch"])
 @pytest.mark.parametrize(("scale", "is_guided"), [(3.0, True), (1.0, False)])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *VARIANTS])
 def test_steps_branches_and_guidance(family, scale, is_guided, call):
     pipeline = build_tiny(family)
     clock, seen = watch(pipeline)
@@ -40,7 +45,8 @@ def test_steps_branches_and_guidance(family, scale, is_guided, call):
         seen.clear()
         denoise(pipeline, workload, call)
         assert (clock.video, clock.n_steps, clock.is_guided) == (video, 8, is_guided)
-        branches = (GUIDED if is_guided else UNGUIDED)[family]
+        tiny = {**TINY, **VARIANTS}[family]
+        branches = tiny.branches if is_guided else tiny.unguided
         assert [(step, branch) for _, step, branch, _ in seen] == [
             (step, branch) for step in range(8) for branch in branches
         ]
@@ -70,7 +76,7 @@ def test_steps_count_on_from_one_expert_to_the_other():
     assert set(names[switch:]) == {"transformer_2"}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f not in WITHOUT_SIGMAS])
 def test_sigma_falls_from_full_noise(family):
     """A flow-matching sigma is the share of noise in the latents."""
     pipeline = build_tiny(family)
@@ -91,10 +97,18 @@ def test_sigma_with_the_flow_euler_scheduler_on_sana_video():
     assert [sigma for *_, sigma in seen] == [float(s) for s in pipeline.scheduler.sigmas[:8]]
 
 
-def test_a_scheduler_without_sigmas_leaves_sigma_open():
-    pipeline = build_tiny("sana_video")
-    pipeline.scheduler = DDIMScheduler()
+@pytest.mark.parametrize(
+    ("family", "scheduler"),
+    [
+        ("sana_video", DDIMScheduler),
+        ("cogvideox", CogVideoXDDIMScheduler),
+        ("cogvideox", CogVideoXDPMScheduler),
+    ],
+)
+def test_a_scheduler_without_sigmas_leaves_sigma_open(family, scheduler):
+    pipeline = build_tiny(family)
+    pipeline.scheduler = scheduler()
     clock, seen = watch(pipeline)
-    denoise(pipeline, tiny_workload("sana_video"), PLAIN)
+    denoise(pipeline, tiny_workload(family), PLAIN)
     assert [(step, sigma) for _, step, _, sigma in seen] == [(step, None) for step in range(8)]
     assert clock.n_steps == 8

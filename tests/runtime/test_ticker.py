@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -47,11 +48,20 @@ class Pipeline:
             x = self.scheduler.step(out, t, x, return_dict=False)[0]
 
 
+def roles_of(pipeline):
+    return SimpleNamespace(
+        denoisers=[SimpleNamespace(module=pipeline.transformer)],
+        guidance="two_call" if len(pipeline.contexts) > 1 else "batched",
+        is_guided=lambda _: True,
+        names_branches=True,
+    )
+
+
 @pytest.mark.parametrize("two_calls", [False, True])
 def test_the_clock_follows_step_branch_and_video(two_calls):
     clock = Clock()
     pipeline = Pipeline(clock, two_calls)
-    stop = start_ticking(pipeline, (pipeline.transformer,), clock)
+    stop = start_ticking(pipeline, roles_of(pipeline), clock)
     pipeline(3)
     pipeline(2)
     branches = ("cond", "uncond") if two_calls else ("both",)
@@ -67,7 +77,7 @@ def test_the_clock_follows_step_branch_and_video(two_calls):
 def test_sigma_is_the_schedulers():
     clock, sigmas = Clock(), []
     pipeline = Pipeline(clock, two_calls=False)
-    start_ticking(pipeline, (pipeline.transformer,), clock)
+    start_ticking(pipeline, roles_of(pipeline), clock)
     pipeline.transformer.register_forward_hook(lambda *_: sigmas.append(clock.sigma))
     pipeline(4)
     assert sigmas == [float(s) for s in pipeline.scheduler.sigmas[:4]]
@@ -77,7 +87,7 @@ def test_stopping_restores_the_instances_exactly():
     clock = Clock()
     pipeline = Pipeline(clock, two_calls=True)
     before = (dict(vars(pipeline.scheduler)), set(vars(pipeline.transformer)))
-    stop = start_ticking(pipeline, (pipeline.transformer,), clock)
+    stop = start_ticking(pipeline, roles_of(pipeline), clock)
     assert "step" in vars(pipeline.scheduler)
     stop()
     assert (dict(vars(pipeline.scheduler)), set(vars(pipeline.transformer))) == before
@@ -89,7 +99,7 @@ def test_wrapped_methods_keep_their_signature():
     """Pipelines look for `sigmas` in set_timesteps' signature."""
     clock = Clock()
     pipeline = Pipeline(clock, two_calls=False)
-    start_ticking(pipeline, (), clock)
+    start_ticking(pipeline, roles_of(pipeline), clock)
     assert "sigmas" in inspect.signature(pipeline.scheduler.set_timesteps).parameters
 
 

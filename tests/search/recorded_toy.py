@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from examples import diagnosis_of
+from example_prompts import diagnosis_of
 
 from sol.search.recorded_space import (
     Header,

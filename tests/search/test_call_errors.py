@@ -1,7 +1,7 @@
 """What stacks do to single calls of the denoiser."""
 
 import pytest
-from examples import PROMPT
+from example_prompts import PROMPT
 from tiny_models import build_tiny, build_tiny_experts, tiny_workload
 
 from sol.errors import NoEffectError

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from examples import OTHER_PROMPT, PROMPT
+from example_prompts import OTHER_PROMPT, PROMPT
 
 from sol.errors import NoEffectError
 from sol.schedule import Schedule

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from examples import diagnosis_of
+from example_prompts import diagnosis_of
 from fakes import FakeWorker
 
 from sol.errors import OutputError, SolError

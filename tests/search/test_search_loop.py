@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 import pytest
-from examples import DIAGNOSIS
+from example_prompts import DIAGNOSIS
 from fakes import SPACES, FakeWorker
 
 from sol.integrator.composer import Composer

@@ -9,7 +9,7 @@ import torch
 from contracts.models import get_model
 from diffusers.models import attention_dispatch
 from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
-from examples import DIAGNOSIS, PROMPT
+from example_prompts import DIAGNOSIS, PROMPT
 from torch.nn import functional as F
 
 from sol.clock import Clock

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from examples import OTHER_PROMPT, PROMPT, diagnosis_of
+from example_prompts import OTHER_PROMPT, PROMPT, diagnosis_of
 from tiny_models import build_tiny, build_tiny_experts, tiny_workload
 
 from sol.clock import Clock

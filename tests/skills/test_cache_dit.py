@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from examples import OTHER_PROMPT, PROMPT
+from example_prompts import OTHER_PROMPT, PROMPT
 from tiny_models import build_tiny, tiny_workload
 from watched_videos import computed_steps, interrupt
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from examples import OTHER_PROMPT, PROMPT
+from example_prompts import OTHER_PROMPT, PROMPT
 
 from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline

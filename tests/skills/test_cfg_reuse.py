@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from examples import PROMPT
+from example_prompts import PROMPT
 from two_call_toy import ToyDenoiser, are_equal, record_calls, run_video, toy_roles
 
 from sol.clock import Clock

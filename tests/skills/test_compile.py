@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from contracts.models import PLAIN, denoise, get_model
-from examples import DIAGNOSIS
+from example_prompts import DIAGNOSIS
 from torch import nn
 from two_call_toy import ToyBlock, ToyDenoiser, are_equal, run_video, toy_roles
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import FirstBlockCacheConfig, TaylorSeerCacheConfig
 from diffusers.hooks.taylorseer_cache import TaylorSeerCacheHook
-from examples import OTHER_PROMPT, PROMPT, diagnosis_of
+from example_prompts import OTHER_PROMPT, PROMPT, diagnosis_of
 from watched_videos import computed_steps, interrupt
 
 from sol.clock import Clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from contracts.models import get_model
-from examples import PROMPT
+from example_prompts import PROMPT
 from torch import nn
 
 from sol.clock import Clock

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers.models.transformers.transformer_ltx import apply_rotary_emb
-from examples import PROMPT
+from example_prompts import PROMPT
 from tiny_models import FAMILIES, build_tiny, tiny_workload
 from torch.nn import functional
 
@@ -44,7 +44,17 @@ EXPECTED = {
         "modulated_norm": 1,
         "gate_residual": 2,
     },
+    # GELU is the exact one, and rotary pairs are the halves of a head.
+    "cosmos": {
+        "qk_norm_rotary": 0,
+        "gelu_tanh": 0,
+        "gate_residual_norm": 2,
+        "modulated_norm": 1,
+        "gate_residual": 1,
+    },
 }
+# Blocks of the other families are written in forms that no pattern knows.
+NOTHING = dict.fromkeys(EXPECTED["wan"], 0)
 
 
 def latents(family, dtype, rewrite, finish=lambda graph, inputs: graph.forward, **sizes):
@@ -52,8 +62,9 @@ def latents(family, dtype, rewrite, finish=lambda graph, inputs: graph.forward, 
     torch._dynamo.reset()
     counts = []
     pipeline = build_tiny(family)
-    for part in (pipeline.transformer, pipeline.vae, pipeline.text_encoder):
-        part.to(dtype)
+    for part in pipeline.components.values():
+        if isinstance(part, torch.nn.Module):
+            part.to(dtype)
 
     def backend(graph, inputs):
         counts.append(rewrite(graph))
@@ -74,11 +85,11 @@ def test_stock_blocks_keep_their_result_up_to_rounding(family):
     plain, _ = latents(family, torch.float32, left_alone)
     rewritten, counts = latents(family, torch.float32, rewrite_with_kernels)
     assert counts
-    assert all(count == EXPECTED[family] for count in counts)
+    assert all(count == EXPECTED.get(family, NOTHING) for count in counts)
     np.testing.assert_allclose(rewritten, plain, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EXPECTED)
 def test_in_bfloat16_the_kernels_are_as_near_to_float32_as_the_block(family):
     exact, _ = latents(family, torch.float32, left_alone)
     plain, _ = latents(family, torch.bfloat16, left_alone)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from examples import PROMPT
+from example_prompts import PROMPT
 from torch import nn
 from torch.nn import functional as F
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from contracts.models import get_model
 from diffusers import LTXImageToVideoPipeline
-from examples import OTHER_PROMPT, PROMPT
+from example_prompts import OTHER_PROMPT, PROMPT
 from PIL import Image
 from tiny_models import build_tiny_from_image
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from examples import OTHER_PROMPT, PROMPT
+from example_prompts import OTHER_PROMPT, PROMPT
 from torch import nn
 from two_call_toy import ToyDenoiser, are_equal, record_calls, run_video, toy_roles
 

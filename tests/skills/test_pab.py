@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from examples import OTHER_PROMPT, PROMPT
+from example_prompts import OTHER_PROMPT, PROMPT
 from two_call_toy import ToyDenoiser, are_equal, record_calls, run_video, toy_roles
 
 from sol.clock import Clock

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from examples import OTHER_PROMPT, PROMPT
+from example_prompts import OTHER_PROMPT, PROMPT
 
 from sol.errors import ConfigError
 from sol.models.families import describe_roles
@@ -21,7 +21,7 @@ PLANNED = get_technique("planned")
 def context(pocket):
     from dataclasses import replace
 
-    from examples import diagnosis_of
+    from example_prompts import diagnosis_of
 
     workload = pocket.workload.with_overrides({"steps": 16})
     redundancy = record_videos(pocket.pipeline, workload, [(OTHER_PROMPT, 1)])

@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 import torch
-from examples import diagnosis_of
+from example_prompts import diagnosis_of
 
 from sol.skills.cache.planning.plan import (
     cheapest_plans,

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from examples import DIAGNOSIS, diagnosis_of
+from example_prompts import DIAGNOSIS, diagnosis_of
 from sparsity_examples import ATTENTION, SETTLING
 
 from sol.diagnosis import Diagnosis

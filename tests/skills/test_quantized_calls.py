@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from examples import PROMPT
+from example_prompts import PROMPT
 from tiny_models import build_tiny, tiny_workload
 from torch import nn
 

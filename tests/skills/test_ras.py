@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from examples import PROMPT
+from example_prompts import PROMPT
 from token_calls import GRID, a_call
 
 from sol.runtime.applied import install_stack

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from examples import PROMPT
+from example_prompts import PROMPT
 
 from sol.clock import Clock
 from sol.models.families import describe_roles

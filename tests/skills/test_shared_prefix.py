@@ -6,7 +6,7 @@ import pytest
 import torch
 from contracts.models import BATCH, PLAIN, UNGUIDED, denoise, get_model
 from contracts.settings import SETTINGS
-from examples import DIAGNOSIS, OTHER_PROMPT, PROMPT
+from example_prompts import DIAGNOSIS, OTHER_PROMPT, PROMPT
 from two_call_toy import ToyDenoiser, are_equal, record_calls, run_video, toy_roles
 
 from sol.clock import Clock

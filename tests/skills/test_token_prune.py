@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from contracts.models import PLAIN, denoise
-from examples import DIAGNOSIS, OTHER_PROMPT, PROMPT
+from example_prompts import DIAGNOSIS, OTHER_PROMPT, PROMPT
 from tiny_models import build_tiny, tiny_workload
 
 from sol.errors import ConfigError, NotApplicableError

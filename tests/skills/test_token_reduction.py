@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from contracts.models import PLAIN, denoise
-from examples import PROMPT
+from example_prompts import PROMPT
 from tiny_models import build_tiny, build_tiny_experts, tiny_workload
 from token_calls import GRID, a_call, begin_video, call_denoiser
 

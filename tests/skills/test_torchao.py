@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from examples import PROMPT
+from example_prompts import PROMPT
 from torch import nn
 
 from sol.errors import NoEffectError, NotApplicableError

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 from contracts.models import get_model
-from examples import DIAGNOSIS
+from example_prompts import DIAGNOSIS
 
 from sol.errors import NotApplicableError
 from sol.models import machine

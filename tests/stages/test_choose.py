@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from examples import diagnosis_of
+from example_prompts import diagnosis_of
 from searches import search_of
 from sessions import JudgedWorker, session_of
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
-from examples import DIAGNOSIS, diagnosis_of
+from example_prompts import DIAGNOSIS, diagnosis_of
 from fakes import FakeWorker
 from sessions import session_of
 

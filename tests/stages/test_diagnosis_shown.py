@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from examples import DIAGNOSIS
+from example_prompts import DIAGNOSIS
 from fakes import FakeWorker
 from sessions import session_of
 from sparsity_examples import ATTENTION, SETTLING

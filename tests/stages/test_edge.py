@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from examples import DIAGNOSIS
+from example_prompts import DIAGNOSIS
 from fakes import CliffWorker
 from searches import search_of
 from sessions import JudgedWorker, session_of

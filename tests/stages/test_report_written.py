@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from examples import DIAGNOSIS
+from example_prompts import DIAGNOSIS
 from fakes import FakeWorker
 from sessions import session_of
 

@@ -1,7 +1,7 @@
 """Rivals are run on the calibration pairs, and the best of each group makes the space."""
 
 import pytest
-from examples import diagnosis_of
+from example_prompts import diagnosis_of
 from fakes import SPACES, FakeWorker
 from sessions import session_of
 

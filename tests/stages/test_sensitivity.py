@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 import pytest
-from examples import diagnosis_of
+from example_prompts import diagnosis_of
 from fakes import FakeWorker
 from sessions import session_of
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from examples import diagnosis_of
+from example_prompts import diagnosis_of
 from fakes import SPACES, FakeWorker
 from sessions import session_of
 

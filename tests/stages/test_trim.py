@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 import pytest
-from examples import DIAGNOSIS
+from example_prompts import DIAGNOSIS
 from searches import search_of
 from sessions import JudgedWorker, session_of
 

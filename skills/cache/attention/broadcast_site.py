@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import nn
 
 from sol.stand_in import StandIn
@@ -18,23 +17,24 @@ class BroadcastSite(StandIn):
     Attributes:
         reuse: Return `output` instead of computing.
         keep: Leave what is computed in `output`.
+        output: A tensor, or several where the text takes part: one for each stream.
     """
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__(inner)
         self.reuse = False
         self.keep = False
-        self.output: torch.Tensor | None = None
+        self.output: Any = None
 
-    def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor | None:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         if self.reuse:
             return self.output
-        output: torch.Tensor = self.inner(*args, **kwargs)
+        output = self.inner(*args, **kwargs)
         if self.keep:
             self.output = output
         return output
 
-    def release(self) -> torch.Tensor | None:
+    def release(self) -> Any:
         """Back to computing; hands over the output and holds nothing."""
         output, self.output = self.output, None
         self.reuse = self.keep = False

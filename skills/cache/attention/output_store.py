@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
-import torch
+from sol.forward_arguments import tensors_in
+from sol.skills.cache.memory import bytes_of
+
+
+def size_of(output: Any) -> int:
+    """Bytes of a module's output: a tensor, or several."""
+    return bytes_of(tensors_in(output))
 
 
 @dataclass(frozen=True)
 class _Held:
-    output: torch.Tensor
+    output: Any
+    n_bytes: int
     last_use: int
 
 
@@ -29,27 +37,28 @@ class OutputStore:
     peak: int = 0
     _outputs: dict[Hashable, _Held] = field(default_factory=dict)
 
-    def find(self, key: Hashable) -> torch.Tensor | None:
+    def find(self, key: Hashable) -> Any:
         held = self._outputs.get(key)
         return None if held is None else held.output
 
     def has_room(self, n_bytes: int) -> bool:
         return self.held + n_bytes <= self.limit
 
-    def keep(self, key: Hashable, output: torch.Tensor, last_use: int) -> bool:
+    def keep(self, key: Hashable, output: Any, last_use: int) -> bool:
         """Keeps `output`, which replaces the one before; False if there is no room for it."""
         self.drop(key)
-        if not self.has_room(output.nbytes):
+        n_bytes = size_of(output)
+        if not self.has_room(n_bytes):
             return False
-        self._outputs[key] = _Held(output, last_use)
-        self.held += output.nbytes
+        self._outputs[key] = _Held(output, n_bytes, last_use)
+        self.held += n_bytes
         self.peak = max(self.peak, self.held)
         return True
 
     def drop(self, key: Hashable) -> None:
         held = self._outputs.pop(key, None)
         if held is not None:
-            self.held -= held.output.nbytes
+            self.held -= held.n_bytes
 
     def drop_used(self, key: Hashable, step: int) -> None:
         """Drops the output of `key` if no step after `step` may return it."""

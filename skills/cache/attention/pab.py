@@ -25,11 +25,10 @@ from sol.attach import find_places, replace_child, undo_all, wrap_forward
 from sol.clock import Clock
 from sol.diagnosis import Diagnosis
 from sol.errors import NoEffectError
-from sol.forward_arguments import argument_reader
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.schedule import Schedule
 from sol.skills.cache.attention.broadcast_site import BroadcastSite
-from sol.skills.cache.attention.output_store import OutputStore
+from sol.skills.cache.attention.output_store import OutputStore, size_of
 from sol.skills.cache.memory import MEGABYTE
 from sol.space import Int, Space
 from sol.target import STRICT
@@ -139,7 +138,7 @@ class _Broadcast:
             if call in self.sizes and last_use is not None:
                 kept = self.store.keep((call, index), site.output, last_use)
                 self.counts.refused += not kept
-            self.sizes.setdefault(call, site.output.nbytes)
+            self.sizes.setdefault(call, size_of(site.output))
 
     def _reusable_steps(self) -> frozenset[int]:
         n_steps = self.clock.n_steps
@@ -149,8 +148,8 @@ class _Broadcast:
     def _last_use(self, kind: Kind, reusable: frozenset[int]) -> int | None:
         """The last step that may return what is computed now, if any may."""
         now = self.clock.step
-        window = range(now + 1, now + self.config.window(kind))
-        return max(reusable.intersection(window), default=None)
+        end = now + self.config.window(kind)
+        return max((step for step in reusable if now < step < end), default=None)
 
 
 def install(roles: Roles, config: PABConfig, schedule: Schedule, clock: Clock) -> Installed:
@@ -164,9 +163,8 @@ def install(roles: Roles, config: PABConfig, schedule: Schedule, clock: Clock) -
     for denoiser in roles.denoisers:
         sites = _replace_sites(denoiser, schedule, undos)
         if sites:
-            read = argument_reader(denoiser.module, denoiser.latents)
             broadcast = _Broadcast(
-                denoiser.name, sites, config, schedule, clock, store, counts, read
+                denoiser.name, sites, config, schedule, clock, store, counts, denoiser.form.read
             )
             undos.append(broadcast.forget)
             undos.append(clock.on_video(broadcast.forget))
@@ -206,6 +204,7 @@ def space(context: SpaceContext) -> Space:
 
     First settings: the paper's share of steps with windows 2 and 6, a self-attention over space
     and time alike being as brittle as its spatial one; the same window for both; the pyramid.
+    Without cross-attentions there is one window.
     """
     n_steps = context.workload.steps
     warmup = max(2, round(_WARMUP_SHARE * n_steps))
@@ -213,18 +212,21 @@ def space(context: SpaceContext) -> Space:
     longest = min(_LONGEST_WINDOW, n_steps - warmup - tail)
     if longest <= 1:
         return Space()
-    windows = dict.fromkeys(
-        (min(a, longest), min(b, longest)) for a, b in ((2, 6), (3, 3), (4, 6))
+    has_cross = any(denoiser.cross_attention for denoiser in context.roles.denoisers)
+    names = ("self_every", "cross_every") if has_cross else ("self_every",)
+    pyramids = dict.fromkeys(
+        tuple(min(window, longest) for window in windows[: len(names)])
+        for windows in ((2, 6), (3, 3), (4, 6))
     )
     return Space(
         knobs={
-            "self_every": Int(1, longest, bolder="up"),
-            "cross_every": Int(1, longest, bolder="up"),
+            **{name: Int(1, longest, bolder="up") for name in names},
             "warmup": Int(2, max(2, n_steps // 3), bolder="down"),
             "tail": Int(1, max(1, n_steps // 4), bolder="down"),
         },
         first=tuple(
-            {"self_every": a, "cross_every": b, "warmup": warmup, "tail": tail} for a, b in windows
+            {**dict(zip(names, windows, strict=True)), "warmup": warmup, "tail": tail}
+            for windows in pyramids
         ),
     )
 

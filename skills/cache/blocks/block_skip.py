@@ -18,7 +18,6 @@ from torch import nn
 from sol.attach import find_place, replace_child, undo_all
 from sol.clock import Clock
 from sol.errors import ConfigError
-from sol.forward_arguments import argument_reader
 from sol.roles import DenoiserRoles, Roles
 from sol.skills.cache.skipping.call_cache import CallCache, SkipPolicy, evidence_of
 from sol.skills.cache.skipping.skip_settings import ReuseSettings
@@ -54,7 +53,7 @@ class BlockSlot(StandIn):
 
         # On the instance, with the block's own signature: arguments are read by name.
         @functools.wraps(block.forward)
-        def forward(*args: Any, **kwargs: Any) -> torch.Tensor:
+        def forward(*args: Any, **kwargs: Any) -> Any:
             return run.pass_block(index, block, args, kwargs)
 
         self.forward = forward
@@ -69,7 +68,7 @@ class _Run:
         self.cache = cache
         self._first, self._last = first, last
         self._signal = signal
-        self._read_hidden = argument_reader(denoiser.blocks[0], denoiser.hidden)
+        self._form = denoiser.block_form
         self.forget()
 
     def forget(self) -> None:
@@ -80,18 +79,19 @@ class _Run:
 
     def pass_block(
         self, index: int, block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> torch.Tensor:
-        hidden = self._read_hidden(args, kwargs)
+    ) -> Any:
         if index == 0:
             # Its own: a fused block may write into its input.
-            self._start = hidden.detach().clone()
+            self._start = self._form.read(args, kwargs).detach().clone()
         if index == self._first:
-            self._enter(hidden, args, kwargs)
+            self._enter(self._form.read(args, kwargs), args, kwargs)
         if self._predicted is not None and self._first <= index < self._last:
-            return self._leave(self._predicted) if index == self._last - 1 else hidden
-        output: torch.Tensor = block(*args, **kwargs)
+            if index < self._last - 1:
+                return self._form.pass_through(args, kwargs)
+            return self._form.answer(self._leave(self._predicted), args, kwargs, None)
+        output = block(*args, **kwargs)
         if index == self._last - 1:
-            self._record(output)
+            self._record(self._form.read_answer(output))
         return output
 
     def _enter(

@@ -118,7 +118,7 @@ def signal_reader(
     Raises:
         NotApplicableError: The family has no such signal.
     """
-    if name == "timestep":
+    if name == "timestep" and denoiser.timestep_embedding is not None:
         return argument_reader(denoiser.blocks[0], denoiser.timestep_embedding)
     if denoiser.modulated_input is None:
         raise NotApplicableError(

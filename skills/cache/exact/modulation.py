@@ -51,6 +51,9 @@ class ModulationConfig:
     max_mb: Annotated[int, Field(ge=1)] = 512
 
 
+_Key = tuple[int, tuple[tuple[int, ...], ...]]
+
+
 @dataclass(frozen=True)
 class _Row:
     """The arguments of one call, by value, and what the module made of them."""
@@ -78,20 +81,26 @@ class _Ledger:
 
 @dataclass
 class _Table:
-    """The rows of one module by step: of one schedule at a time."""
+    """The rows of one module, of one schedule at a time.
+
+    Attributes:
+        rows: By step and by the shapes that the call was given: those of a step's calls differ
+            where some have both guidance branches in their batch.
+    """
 
     module: nn.Module
     clock: Clock
     ledger: _Ledger
-    rows: dict[int, _Row] = field(default_factory=dict)
+    rows: dict[_Key, _Row] = field(default_factory=dict)
     n_steps: int = 0
     weights: tuple[SeenTensor, ...] = ()
 
     def around(
         self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        step = self.clock.step
-        row = self.rows.get(step)
+        shapes = tuple(tuple(tensor.shape) for tensor in tensors_in((args, kwargs)))
+        key = (self.clock.step, shapes)
+        row = self.rows.get(key)
         if row is not None and row.is_of((args, kwargs)):
             self.ledger.reused += 1
             return row.output.value
@@ -100,7 +109,7 @@ class _Table:
             self.forget()
         output = forward(*args, **kwargs)
         self.ledger.computed += 1
-        self._keep(step, _Row(map_tensors(_copy, (args, kwargs)), KeptOutput.of(output)))
+        self._keep(key, _Row(map_tensors(_copy, (args, kwargs)), KeptOutput.of(output)))
         return output
 
     def begin_video(self) -> None:
@@ -118,10 +127,10 @@ class _Table:
         self.ledger.held -= sum(row.n_bytes for row in self.rows.values())
         self.rows.clear()
 
-    def _keep(self, step: int, row: _Row) -> None:
+    def _keep(self, key: _Key, row: _Row) -> None:
         if self.ledger.held + row.n_bytes > self.ledger.limit:
             return
-        self.rows[step] = row
+        self.rows[key] = row
         self.ledger.held += row.n_bytes
 
 

@@ -29,6 +29,7 @@ from sol.technique import Evidence, Installed, Phase, Seam, SpaceContext, Techni
 
 # One for each shape of batch in turn (both guidance branches, one alone), and some to spare.
 _MAX_TABLES = 4
+_HIDDEN = "hidden_states"
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,7 @@ class _Table:
 class _Tables:
     """The tables of the current video, for one module.
 
-    The first argument of the module's forward is the latents or hidden states, of which only the
-    form counts; other tensors must be the very same ones.
+    Of hidden states only the form counts; other tensors, coordinates, must be the very same ones.
     """
 
     names: tuple[str, ...]
@@ -65,7 +65,8 @@ class _Tables:
         self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         arguments = {**dict(zip(self.names, args, strict=False)), **kwargs}
-        arguments[self.names[0]] = _form(arguments[self.names[0]])
+        if _HIDDEN in arguments:
+            arguments[_HIDDEN] = _form(arguments[_HIDDEN])
         known = next((table for table in self.kept if table.is_of(arguments)), None)
         if known is not None:
             self.reused += 1

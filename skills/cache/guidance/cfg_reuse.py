@@ -23,15 +23,14 @@ from typing import Any
 import torch
 
 from sol.attach import undo_all, wrap_forward
+from sol.call_form import CallForm, type_of
 from sol.clock import Branch, Clock
 from sol.diagnosis import Diagnosis
-from sol.forward_arguments import argument_reader
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.schedule import Schedule
 from sol.skills.cache.guidance.conditional_half import ConditionalHalf
 from sol.skills.cache.guidance.guidance_estimate import CFGReuseConfig, GuidanceEstimate
 from sol.skills.cache.memory import bytes_of
-from sol.skills.cache.steps.step_skip import like_output
 from sol.space import Choice, Int, Space
 from sol.technique import Evidence, Installed, Phase, Seam, SpaceContext, Technique
 
@@ -58,7 +57,7 @@ class _Batched:
     estimate: GuidanceEstimate
     clock: Clock
     counts: _Counts
-    read_latents: Callable[[tuple[Any, ...], dict[str, Any]], torch.Tensor]
+    form: CallForm
     half: ConditionalHalf = field(default_factory=ConditionalHalf)
 
     def around(
@@ -69,7 +68,7 @@ class _Batched:
         if self.estimate.is_due:
             return self._run_half(forward, args, kwargs)
         result = forward(*args, **kwargs)
-        self.estimate.observe(*result[0].chunk(2))
+        self.estimate.observe(*self.form.read_answer(result).chunk(2))
         self.counts.computed += 1
         self.counts.hold(self.name, bytes_of((self.estimate.difference,)))
         return result
@@ -81,12 +80,13 @@ class _Batched:
     def _run_half(
         self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        n_batch = self.read_latents(args, kwargs).shape[0]
-        args, kwargs = self.half.of(args, kwargs, n_batch)
-        result = _at_branch(self.clock, "cond", lambda: forward(*args, **kwargs))
+        n_batch = self.form.read(args, kwargs).shape[0]
+        half_args, half_kwargs = self.half.of(args, kwargs, n_batch)
+        result = _at_branch(self.clock, "cond", lambda: forward(*half_args, **half_kwargs))
         self.counts.reused += 1
-        both = torch.cat([self.estimate.of(result[0], args, kwargs), result[0]])
-        return like_output(both, None if isinstance(result, tuple) else type(result))
+        cond = self.form.read_answer(result)
+        both = torch.cat([self.estimate.of(cond, half_args, half_kwargs), cond])
+        return self.form.answer(both, args, kwargs, type_of(result))
 
 
 @dataclass
@@ -97,9 +97,10 @@ class _TwoCall:
     estimate: GuidanceEstimate
     clock: Clock
     counts: _Counts
+    form: CallForm
     cond: torch.Tensor | None = None
     cond_step: int = -1
-    output_type: type | None = None
+    answer_type: type | None = None
 
     def around(
         self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -113,9 +114,10 @@ class _TwoCall:
             return forward(*args, **kwargs)
         if self.estimate.is_due:
             self.counts.reused += 1
-            return like_output(self.estimate.of(cond, args, kwargs), self.output_type)
+            estimate = self.estimate.of(cond, args, kwargs)
+            return self.form.answer(estimate, args, kwargs, self.answer_type)
         result = forward(*args, **kwargs)
-        self.estimate.observe(result[0], cond)
+        self.estimate.observe(self.form.read_answer(result), cond)
         self.counts.computed += 1
         return result
 
@@ -128,8 +130,9 @@ class _TwoCall:
     ) -> Any:
         result = forward(*args, **kwargs)
         # A copy: the pipeline may write into its own before the unconditional call.
-        self.cond, self.cond_step = result[0].detach().clone(), self.clock.step
-        self.output_type = None if isinstance(result, tuple) else type(result)
+        cond = self.form.read_answer(result).detach().clone()
+        self.cond, self.cond_step = cond, self.clock.step
+        self.answer_type = type_of(result)
         self.counts.hold(self.name, bytes_of((self.cond, self.estimate.difference)))
         return result
 
@@ -139,9 +142,8 @@ def install(roles: Roles, config: CFGReuseConfig, schedule: Schedule, clock: Clo
     undos: list[Callable[[], None]] = []
     counts = _Counts()
     for denoiser in roles.denoisers:
-        guidance = _guidance(
-            denoiser, roles, GuidanceEstimate(config, schedule, clock, denoiser.grid), counts
-        )
+        estimate = GuidanceEstimate(config, schedule, clock, denoiser.grid, denoiser.form)
+        guidance = _guidance(denoiser, roles, estimate, counts)
         undos.append(guidance.forget)
         undos.append(clock.on_video(guidance.forget))
         undos.append(wrap_forward(denoiser.module, "sol.cfg_reuse", guidance.around))
@@ -163,9 +165,8 @@ def _guidance(
     denoiser: DenoiserRoles, roles: Roles, estimate: GuidanceEstimate, counts: _Counts
 ) -> _Batched | _TwoCall:
     if roles.guidance == "two_call":
-        return _TwoCall(denoiser.name, estimate, estimate.clock, counts)
-    read = argument_reader(denoiser.module, denoiser.latents)
-    return _Batched(denoiser.name, estimate, estimate.clock, counts, read)
+        return _TwoCall(denoiser.name, estimate, estimate.clock, counts, denoiser.form)
+    return _Batched(denoiser.name, estimate, estimate.clock, counts, denoiser.form)
 
 
 def _at_branch(clock: Clock, branch: Branch, run: Callable[[], Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 
+from sol.call_form import CallForm, change_first
 from sol.clock import Clock
 from sol.roles import LatentGrid
 from sol.schedule import Schedule
@@ -42,12 +43,18 @@ class CFGReuseConfig:
 
 @dataclass
 class GuidanceEstimate:
-    """Difference of the two branches of one denoiser, and the step that computed both."""
+    """Difference of the two branches of one denoiser, and the step that computed both.
+
+    Attributes:
+        grid: How the video of an output is laid out; nothing else of an output has frequencies.
+        form: How the outputs are read, and so their difference.
+    """
 
     config: CFGReuseConfig
     schedule: Schedule
     clock: Clock
     grid: LatentGrid | None
+    form: CallForm
     difference: torch.Tensor | None = None
     full_step: int = -1
 
@@ -79,7 +86,11 @@ class GuidanceEstimate:
         is_early = 2 * self.clock.step < self.clock.n_steps
         low_gain = self.config.low_gain if is_early else 1.0
         high_gain = 1.0 if is_early else self.config.high_gain
-        if self.grid is None:
-            return cond + weight_bands(self.difference, low_gain, high_gain)
-        difference = self.grid.to_grid(self.difference, args, kwargs)
-        return cond + self.grid.from_grid(weight_bands(difference, low_gain, high_gain))
+
+        def weight(video: torch.Tensor) -> torch.Tensor:
+            if self.grid is None:
+                return weight_bands(video, low_gain, high_gain)
+            grid = self.grid.to_grid(video, args, kwargs)
+            return self.grid.from_grid(weight_bands(grid, low_gain, high_gain))
+
+        return cond + change_first(self.form, self.difference, args, kwargs, weight)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 from sol.attach import undo_all, wrap_forward
+from sol.call_form import type_of
 from sol.clock import Clock
-from sol.forward_arguments import argument_reader
 from sol.roles import DenoiserRoles, Roles
 from sol.skills.cache.skipping.call_cache import CallCache, SkipPolicy, evidence_of
 from sol.skills.cache.skipping.skip_settings import ReuseSettings
@@ -38,23 +36,18 @@ def install_step_skip(
 
 
 def _attach(denoiser: DenoiserRoles, name: str, cache: CallCache) -> Callable[[], None]:
-    read_latents = argument_reader(denoiser.module, denoiser.latents)
-    output_type: type | None = None
+    form = denoiser.form
+    answer_type: type | None = None
 
     def around(forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        nonlocal output_type
-        latents = read_latents(args, kwargs)
+        nonlocal answer_type
+        latents = form.read(args, kwargs)
         predicted = cache.find_prediction(latents, latents)
         if predicted is not None:
-            return like_output(predicted, output_type)
+            return form.answer(predicted, args, kwargs, answer_type)
         result = forward(*args, **kwargs)
-        output_type = None if isinstance(result, tuple) else type(result)
-        cache.record(latents, result[0])
+        answer_type = type_of(result)
+        cache.record(latents, form.read_answer(result))
         return result
 
     return wrap_forward(denoiser.module, name, around)
-
-
-def like_output(tensor: torch.Tensor, output_type: type | None) -> Any:
-    """`tensor` in the form in which the denoiser last answered: a tuple, or diffusers' record."""
-    return (tensor,) if output_type is None else output_type(sample=tensor)

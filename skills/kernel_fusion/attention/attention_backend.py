@@ -111,10 +111,10 @@ def _working_sites(backend: str, roles: Roles) -> Sites | None:
         for site in denoiser.attention_sites:
             works = _find_obstacle(backend, denoiser, site) is None
             kinds[site.kind] = kinds.get(site.kind, True) and works
-    working = [kind for kind, works in kinds.items() if works]
-    if len(working) > 1:
+    if len(kinds) > 1 and all(kinds.values()):
         return "all"
-    return working[0] if working else None
+    by_kind: tuple[Literal["self", "cross"], ...] = ("self", "cross")
+    return next((kind for kind in by_kind if kinds.get(kind)), None)
 
 
 def saves(diagnosis: Diagnosis) -> float:

@@ -13,7 +13,7 @@ from torch import nn
 
 
 class JointProjection(nn.Module):
-    """One product in the place of several; a layer asks for its share.
+    """One product in the place of several; a layer asks for its share, in any order.
 
     Only plain attributes decide, so that torch.compile can trace it; within one graph what is kept
     never leaves it.
@@ -32,19 +32,19 @@ class JointProjection(nn.Module):
         self.was_used = False
         self._input: torch.Tensor | None = None
         self._shares: tuple[torch.Tensor, ...] = ()
+        self._n_waiting = 0
 
     def share_of(self, index: int, x: torch.Tensor) -> torch.Tensor:
         """(..., in_features) -> (..., out_features of the layer at `index`)."""
-        if index == 0:
+        if x is self._input:
+            self.was_used = True
+        else:
             self._input = x
             self._shares = self.linear(x).split(self.sizes, dim=-1)
-        elif x is self._input:
-            self.was_used = True
-        else:  # asked out of turn, or with an input of its own
-            own: torch.Tensor = self.linear(x).split(self.sizes, dim=-1)[index]
-            return own
+            self._n_waiting = len(self.sizes)
         share = self._shares[index]
-        if index == len(self.sizes) - 1:
+        self._n_waiting -= 1
+        if self._n_waiting == 0:
             self._input, self._shares = None, ()
         return share
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from sol.call_form import replace_first
 from sol.errors import NotApplicableError
 from sol.forward_arguments import argument_reader, replace_arguments
 from sol.roles import Call, DenoiserRoles
-from sol.skills.cache.steps.step_skip import like_output
 from sol.skills.token_pruning.dvg.coarse_video import CoarseVideo
 from sol.skills.token_pruning.dvg.resampling import Resampling, Sizes, smooth
 from sol.skills.token_pruning.dvg.stages import sizes_of
@@ -54,8 +55,8 @@ class CoarseCall:
     def _run(
         self, forward: Callable[..., Any], call: Call, latents: Tensor, grids: Resampling
     ) -> Any:
-        sigma, noise = self.video.get_noise()
         x = latents.float()
+        sigma, noise = self.video.get_noise(len(x))
         y = coarse_latents(x, noise, sigma, grids)
         args, kwargs = self._resize(call, y.to(latents.dtype), grids.coarse)
         result = forward(*args, **kwargs)
@@ -65,17 +66,22 @@ class CoarseCall:
         self.video.observe(x0)
         full_x0 = smooth(grids.spread(x0), self.video.config.smoothing)
         answer = self._from_grid(full_velocity(x, full_x0, sigma).to(result[0].dtype))
-        return like_output(answer, None if isinstance(result, tuple) else type(result))
+        return replace_first(result, answer)
 
     def _read_latents(self, call: Call) -> Tensor:
-        read = argument_reader(self.denoiser.module, self.denoiser.latents)
-        return self._to_grid(read(*call), call)
+        # What it would answer if it changed nothing begins with them, whatever is beside them.
+        return self._to_grid(self.denoiser.form.pass_through(*call)[0], call)
 
     def _resize(self, call: Call, latents: Tensor, sizes: Sizes) -> Call:
         assert self.denoiser.resize_call is not None, "Capability.COARSE_GRID promises it"
         args, kwargs = self.denoiser.resize_call(call, sizes)
-        changes = {self.denoiser.latents: self._from_grid(latents)}
-        return replace_arguments(self.denoiser.module, args, kwargs, changes)
+        name, module = self.denoiser.latents, self.denoiser.module
+        coarse = self._from_grid(latents)
+        given = argument_reader(module, name)(args, kwargs)
+        if given.shape[1] > coarse.shape[1] and self.denoiser.grid is None:
+            # Channels beside the latents' own, which the call already has on this grid.
+            coarse = torch.cat([coarse, given[:, coarse.shape[1] :]], dim=1)
+        return replace_arguments(module, args, kwargs, {name: coarse})
 
     def _to_grid(self, tensor: Tensor, call: Call) -> Tensor:
         grid = self.denoiser.grid

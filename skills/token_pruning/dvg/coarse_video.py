@@ -73,12 +73,16 @@ class CoarseVideo:
             # In single precision and a tensor of its own: the pipeline may write into its one.
             self.noise, self.full = latents.detach().float().clone(), full
 
-    def get_noise(self) -> tuple[float, Tensor]:
-        """The noise level of this step, and the noise."""
+    def get_noise(self, n_batch: int) -> tuple[float, Tensor]:
+        """The noise level of this step, and the noise of a call's batch.
+
+        All branches of guidance begin with the same noise: a call of one of them, beside one that
+        has two in its batch, has the first rows.
+        """
         sigma, noise = self.clock.sigma, self.noise
         assert sigma is not None, "checked when the video began"
         assert noise is not None, "see() was called"
-        return sigma, noise
+        return sigma, noise[:n_batch]
 
     def count(self, n_tokens_saved: int) -> None:
         """Counts a call on a coarse grid."""
@@ -90,7 +94,7 @@ class CoarseVideo:
     def observe(self, x0: Tensor) -> None:
         """Keeps the conditional prediction of the first stage, if the content is to choose."""
         is_first = self.clock.step < self.config.until_step
-        if self.config.content is None or not is_first or self.clock.branch == "uncond":
+        if self.config.content is None or not is_first or not self.clock.is_first_branch:
             return
         self.prediction = x0.chunk(2)[1] if self.clock.has_both_branches else x0
 

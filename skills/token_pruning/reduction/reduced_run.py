@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from sol.call_form import replace_first
 from sol.clock import Clock
 from sol.forward_arguments import argument_reader, replace_arguments
 from sol.roles import DenoiserRoles
@@ -36,7 +37,7 @@ class TokenSlot(StandIn):
 
         # On the instance, with the block's own signature: arguments are read by name.
         @functools.wraps(block.forward)
-        def forward(*args: Any, **kwargs: Any) -> Tensor:
+        def forward(*args: Any, **kwargs: Any) -> Any:
             return run.pass_block(index, block, args, kwargs)
 
         self.forward = forward
@@ -90,7 +91,7 @@ class ReducedRun:
         self.reducer = reducer
         self._denoiser, self._active, self._clock = denoiser, active, clock
         tables = (name for name in denoiser.token_arguments if name != denoiser.hidden)
-        self._tables = TokenTables(tuple(tables))
+        self._tables = TokenTables(tuple(tables), denoiser.token_axes)
         self._read_latents = argument_reader(denoiser.module, denoiser.latents)
         self._read_hidden = argument_reader(denoiser.blocks[0], denoiser.hidden)
         self._passage: _Passage | None = None
@@ -112,7 +113,7 @@ class ReducedRun:
 
     def pass_block(
         self, index: int, block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Tensor:
+    ) -> Any:
         passage = self._passage
         assert passage is not None, "blocks run inside of a denoiser's call"
         hidden = self._read_hidden(args, kwargs)
@@ -125,8 +126,13 @@ class ReducedRun:
             if index == self._active[0]:
                 changes[self._denoiser.hidden] = reduction.reduce(hidden)
             args, kwargs = replace_arguments(block, args, kwargs, changes)
-        output: Tensor = block(*args, **kwargs)
-        return self._exit(passage, output) if index == self._active[-1] else output
+        output = block(*args, **kwargs)
+        if index != self._active[-1]:
+            return output
+        if isinstance(output, Tensor):
+            return self._exit(passage, output)
+        # Another stream, of sound, comes behind the hidden states.
+        return replace_first(output, self._exit(passage, output[0]))
 
     def _enter(self, passage: _Passage, hidden: Tensor) -> None:
         passage.reduction = self.reducer.choose(passage.call, hidden)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,10 +16,14 @@ class TokenTables:
     """What the blocks of one denoiser are given for each token besides its hidden state.
 
     All blocks of a call are given the same tables: each is reduced once.
+
+    Args:
+        names: Of the blocks' arguments.
+        axes: Where a table has its rows along another axis than 1.
     """
 
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self._names = names
+    def __init__(self, names: tuple[str, ...], axes: Mapping[str, int]) -> None:
+        self._names, self._axes = names, axes
         self.forget()
 
     def forget(self) -> None:
@@ -40,10 +45,16 @@ class TokenTables:
         names = inspect.signature(block.forward).parameters
         given = {**dict(zip(names, args, strict=False)), **kwargs}
 
-        def change(tensor: Tensor) -> Tensor:
-            return select(tensor) if tensor.ndim > 1 and tensor.shape[1] == n_tokens else tensor
+        def change(axis: int, tensor: Tensor) -> Tensor:
+            if tensor.ndim <= axis or tensor.shape[axis] != n_tokens:
+                return tensor
+            return select(tensor.movedim(axis, 1)).movedim(1, axis)
 
-        return {name: self._once(given[name], change) for name in self._names if name in given}
+        return {
+            name: self._once(given[name], functools.partial(change, self._axes.get(name, 1)))
+            for name in self._names
+            if name in given
+        }
 
     def _once(self, value: Any, change: Callable[[Tensor], Tensor]) -> Any:
         # The value is held with its copy: its id cannot become another one's during the call.
