@@ -11,7 +11,7 @@ WITHOUT_BROWSER := --ignore=tests/browser
 $(info No /usr/bin/chromium: the browser tests are left out. To run them: apt-get install chromium)
 endif
 
-.PHONY: tune test test-slow check clean
+.PHONY: tune test test-slow check fuzz matrix families example-service example-batch clean
 
 # Without a GPU: pip finds PyTorch's CPU build under the exact pin in constraints.txt.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -29,6 +29,28 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -m slow $(WITHOUT_BROWSER)
+
+# 10,000 mutated recipes.
+fuzz: $(INSTALLED)
+	$(BIN)/pytest -m slow tests/test_recipe_fuzz.py
+
+# Which technique works on which family of models: docs/matrix.md.
+matrix: $(INSTALLED)
+	-$(BIN)/pytest -q -m 'not gpu' --junitxml=build/contracts.xml tests/contracts/test_technique_contract.py
+	$(BIN)/python tests/contracts/matrix.py build/contracts.xml docs/matrix.md
+
+# A tiny pipeline of each family, and what applies to it.
+families: $(INSTALLED)
+	$(BIN)/python tests/tiny_models.py build/families
+	for family in build/families/*; do $(BIN)/sol inspect --model $$family || exit 1; done
+
+# A service that makes videos with a shipped recipe, on http://127.0.0.1:8000.
+example-service: $(INSTALLED)
+	$(BIN)/python examples/service/service.py recipes/pocket/cpu-amd-epyc.yaml --allow hardware
+
+# A file of prompts, by actors of Ray.
+example-batch: $(INSTALLED)
+	$(BIN)/python examples/batch/batch.py recipes/pocket/cpu-amd-epyc.yaml examples/batch/prompts.txt -o runs/batch --allow hardware
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
