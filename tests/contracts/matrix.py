@@ -20,13 +20,15 @@ from xml.etree import ElementTree
 sys.path[:0] = [path for path in (str(Path(__file__).parents[1]),) if path not in sys.path]
 
 import torch  # noqa: E402
-from tiny_models import FAMILIES, build_tiny  # noqa: E402
+from tiny_models import FAMILIES, VARIANTS, build_tiny  # noqa: E402
 
 from sol.models.families import describe_roles  # noqa: E402
 from sol.models.machine import machine_capabilities  # noqa: E402
 from sol.roles import Roles  # noqa: E402
 from sol.skills.registry import TECHNIQUES  # noqa: E402
 from sol.technique import Technique  # noqa: E402
+
+COLUMNS = (*FAMILIES, *VARIANTS)
 
 _CASE = re.compile(r"\[(?P<family>\w+)-(?P<technique>\w+)(-\w+)?\]$")
 _HEAD = """# Techniques and model families
@@ -98,7 +100,7 @@ def describe_cell(technique: Technique, roles: Roles) -> Cell:
 def describe_all() -> dict[tuple[str, str], Cell]:
     """Every (family, technique)."""
     cells = {}
-    for family in FAMILIES:
+    for family in COLUMNS:
         roles = describe_roles(build_tiny(family))
         for technique in TECHNIQUES.values():
             cells[family, technique.name] = describe_cell(technique, roles)
@@ -140,7 +142,7 @@ def main(results: Path, document: Path) -> None:
         for key, cell in describe_all().items()
     }
     document.parent.mkdir(exist_ok=True)
-    document.write_text(render_matrix(cells, FAMILIES), encoding="utf-8")
+    document.write_text(render_matrix(cells, COLUMNS), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from contracts.matrix import Cell, describe_all, read_results, render_matrix
-from tiny_models import FAMILIES
+from contracts.matrix import COLUMNS, Cell, describe_all, read_results, render_matrix
 
 from sol.skills.registry import TECHNIQUES
 
@@ -41,10 +40,10 @@ def test_results_are_counted_by_family_and_technique(tmp_path):
     ],
 )
 def test_a_cell_says_what_was_found(cell, shown):
-    cells = {(family, name): Cell(passed=1) for family in FAMILIES for name in TECHNIQUES}
+    cells = {(family, name): Cell(passed=1) for family in COLUMNS for name in TECHNIQUES}
     cells["wan", "radial"] = cell
-    (row,) = (line for line in render_matrix(cells, FAMILIES).splitlines() if "`radial`" in line)
-    assert row.split(" | ")[FAMILIES.index("wan") + 1].rstrip(" |") == shown
+    (row,) = (line for line in render_matrix(cells, COLUMNS).splitlines() if "`radial`" in line)
+    assert row.split(" | ")[COLUMNS.index("wan") + 1].rstrip(" |") == shown
 
 
 @pytest.mark.parametrize("name", TECHNIQUES)
@@ -53,7 +52,7 @@ def test_the_document_says_what_the_adapters_say(name):
     lines = DOCUMENT.read_text(encoding="utf-8").splitlines()
     (row,) = (line for line in lines if line.startswith(f"| `{name}` |"))
     shown = [cell.strip() for cell in row.strip("| ").split(" | ")[1:]]
-    for family, cell in zip(FAMILIES, shown, strict=True):
+    for family, cell in zip(COLUMNS, shown, strict=True):
         assert cell.startswith("[") is not described()[family, name].applies, family
         assert "fail" not in cell
         assert cell != "0", f"{name} was not tried on {family}"

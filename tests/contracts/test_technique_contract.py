@@ -12,6 +12,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -43,6 +44,12 @@ from sol.technique import StackItem, find_obstacle
 # Techniques that compile for seconds on each model, and where the fast run tries them.
 COMPILED = {"regional_compile": ("pocket", "wan"), "full_compile": ("wan",)}
 
+# On these the suite is run as a whole. On the other families it is what changes with the model:
+# that a technique engages and can be undone (on variants and with compiled code marked slow); and,
+# that identity settings are the baseline and that no state crosses. `make matrix` runs all of it.
+CORE = ("pocket", "ltx", "wan", "sana_video")
+Depth = Literal["every", "family", "core"]
+
 CALLS = {
     "another_prompt": (OTHER, PLAIN),
     "batch": (PLAIN, BATCH, PLAIN),
@@ -50,6 +57,7 @@ CALLS = {
     "guidance_off": (PLAIN, UNGUIDED, PLAIN),
 }
 OF_ONE_SHAPE = ("another_prompt",)
+OF_EVERY_FAMILY = ("another_prompt", "guidance_off")
 
 
 def bold(name):
@@ -60,15 +68,16 @@ def applies(model, name):
     return find_obstacle(get_technique(name), describe_roles(get_model(model).pipeline)) is None
 
 
-def marks(model, name):
-    is_slow = model in VARIANTS or model not in COMPILED.get(name, MODELS)
-    return [pytest.mark.slow] if is_slow else []
+def marks(model, name, depth):
+    if model in VARIANTS or model not in COMPILED.get(name, MODELS):
+        return [pytest.mark.slow if depth == "every" else pytest.mark.full]
+    return [] if model in CORE or depth != "core" else [pytest.mark.full]
 
 
-def pairs(names, models=MODELS):
+def pairs(names, models=MODELS, depth: Depth = "core"):
     """Every (model, technique) that goes together."""
     return [
-        pytest.param(model, name, id=f"{model}-{name}", marks=marks(model, name))
+        pytest.param(model, name, id=f"{model}-{name}", marks=marks(model, name, depth))
         for name in sorted(names)
         for model in models
         if applies(model, name)
@@ -83,11 +92,11 @@ def pairs_with_calls():
             calls,
             id=f"{pair.id}-{case}",
             marks=[pytest.mark.slow]
-            if pair.values[1] in COMPILED and case not in OF_ONE_SHAPE
+            if pair.values[0] in COMPILED.get(pair.values[1], ()) and case not in OF_ONE_SHAPE
             else pair.marks,
         )
-        for pair in pairs(SETTINGS)
         for case, calls in CALLS.items()
+        for pair in pairs(SETTINGS, depth="family" if case in OF_EVERY_FAMILY else "core")
     ]
 
 
@@ -96,7 +105,10 @@ def each(pairs):
 
 
 each_pair = each(pairs(SETTINGS))
-each_pair_with_identity = each(pairs(n for n in SETTINGS if get_technique(n).identity is not None))
+each_pair_of_every_family = each(pairs(SETTINGS, depth="every"))
+each_pair_with_identity = each(
+    pairs((n for n in SETTINGS if get_technique(n).identity is not None), depth="family")
+)
 each_pair_with_inert = each(pairs(n for n in SETTINGS if SETTINGS[n].inert is not None))
 # The libraries' caches keep what they keep; a recipe's peak memory includes it.
 UNCOUNTED = ("cache_dit", "diffusers_first_block", "diffusers_mag", "diffusers_taylorseer")
@@ -154,7 +166,7 @@ def test_what_every_model_offers_is_tried_on_every_model(model, name):
     assert applies(model, name)
 
 
-@each_pair
+@each_pair_of_every_family
 def test_undo_restores_the_output_bit_by_bit(model, name, pipeline, workload):
     before = fingerprint_pipeline(pipeline)
     applied = install_stack(pipeline, bold(name))
@@ -166,7 +178,7 @@ def test_undo_restores_the_output_bit_by_bit(model, name, pipeline, workload):
     assert fingerprint_pipeline(pipeline) == before
 
 
-@each_pair
+@each_pair_of_every_family
 def test_installed_changes_the_pipeline_and_says_what_it_did(model, name, pipeline, workload):
     before = fingerprint_pipeline(pipeline)
     applied = install_stack(pipeline, bold(name))
