@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +101,3 @@ def _seeded(build: Callable[[], Any], seed: int) -> Any:
             part.eval()
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
-
-
-if __name__ == "__main__":
-    save_all(Path(sys.argv[1]))

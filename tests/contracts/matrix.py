@@ -1,9 +1,9 @@
 """Which technique works on which family of models, as the contract suite found it.
 
-python tests/contracts/matrix.py build/contracts.xml docs/matrix.md
+python tests/contracts/matrix.py docs/matrix.md build/contracts.xml
 
-The first file is what pytest's --junitxml writes of tests/contracts/test_technique_contract.py
-(`make matrix` runs both).
+What follows the document is what pytest's --junitxml wrote of runs of the contract suite,
+tests/contracts/test_technique_contract.py (`make matrix` does both).
 """
 
 from __future__ import annotations
@@ -74,11 +74,13 @@ class Cell:
         )
 
 
-def read_results(path: Path) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
+def read_results(
+    paths: Iterable[Path],
+) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
     """Passed and failed tests by (family, technique); skipped ones are neither."""
     passed: Counter[tuple[str, str]] = Counter()
     failed: Counter[tuple[str, str]] = Counter()
-    for case in ElementTree.parse(path).iter("testcase"):
+    for case in (case for path in paths for case in ElementTree.parse(path).iter("testcase")):
         found = _CASE.search(case.get("name", ""))
         if found is None or case.find("skipped") is not None:
             continue
@@ -135,7 +137,7 @@ def _table(
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def main(results: Path, document: Path) -> None:
+def main(document: Path, results: Iterable[Path]) -> None:
     passed, failed = read_results(results)
     cells = {
         key: Cell(cell.obstacle, cell.needs_machine, passed[key], failed[key])
@@ -146,4 +148,4 @@ def main(results: Path, document: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), map(Path, sys.argv[2:]))

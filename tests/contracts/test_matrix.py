@@ -25,9 +25,12 @@ described = cache(describe_all)
 
 def test_results_are_counted_by_family_and_technique(tmp_path):
     (tmp_path / "results.xml").write_text(RESULTS)
-    passed, failed = read_results(tmp_path / "results.xml")
+    (tmp_path / "more.xml").write_text(RESULTS)
+    passed, failed = read_results([tmp_path / "results.xml"])
     assert passed == Counter({("wan", "easycache"): 2})
     assert failed == Counter({("ltx", "easycache"): 1})
+    passed, _ = read_results([tmp_path / "results.xml", tmp_path / "more.xml"])
+    assert passed == Counter({("wan", "easycache"): 4})
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ from sol.technique import StackItem, find_obstacle
 COMPILED = {"regional_compile": ("pocket", "wan"), "full_compile": ("wan",)}
 
 # On these the suite is run as a whole. On the other families it is what changes with the model:
-# that a technique engages and can be undone (on variants and with compiled code marked slow); and,
-# that identity settings are the baseline and that no state crosses. `make matrix` runs all of it.
+# that a technique engages and can be undone (compiled code, and variants: marked slow), that its
+# identity setting is the baseline, and that no state crosses. `make matrix` runs the rest as well.
 CORE = ("pocket", "ltx", "wan", "sana_video")
 Depth = Literal["every", "family", "core"]
 
@@ -68,10 +68,16 @@ def applies(model, name):
     return find_obstacle(get_technique(name), describe_roles(get_model(model).pipeline)) is None
 
 
+def is_tried(model, name, depth):
+    """Compiling takes so long that elsewhere only what changes with the model is tried."""
+    return depth == "every" or model in COMPILED.get(name, MODELS)
+
+
 def marks(model, name, depth):
-    if model in VARIANTS or model not in COMPILED.get(name, MODELS):
-        return [pytest.mark.slow if depth == "every" else pytest.mark.full]
-    return [] if model in CORE or depth != "core" else [pytest.mark.full]
+    if depth == "every" and (model in VARIANTS or model not in COMPILED.get(name, MODELS)):
+        return [pytest.mark.slow]
+    is_full = model in VARIANTS or (depth == "core" and model not in CORE)
+    return [pytest.mark.full] if is_full else []
 
 
 def pairs(names, models=MODELS, depth: Depth = "core"):
@@ -80,7 +86,7 @@ def pairs(names, models=MODELS, depth: Depth = "core"):
         pytest.param(model, name, id=f"{model}-{name}", marks=marks(model, name, depth))
         for name in sorted(names)
         for model in models
-        if applies(model, name)
+        if applies(model, name) and is_tried(model, name, depth)
     ]
 
 
@@ -92,7 +98,7 @@ def pairs_with_calls():
             calls,
             id=f"{pair.id}-{case}",
             marks=[pytest.mark.slow]
-            if pair.values[0] in COMPILED.get(pair.values[1], ()) and case not in OF_ONE_SHAPE
+            if pair.values[1] in COMPILED and case not in OF_ONE_SHAPE
             else pair.marks,
         )
         for case, calls in CALLS.items()
