@@ -8,7 +8,7 @@ import pytest
 import torch
 from example_prompts import OTHER_PROMPT, PROMPT
 from tiny_models import FAMILIES, build_tiny, build_tiny_experts, tiny_workload
-from two_call_toy import ToyDenoiser
+from two_call_toy import ToyDenoiser, toy_roles
 
 from sol.clock import Clock
 from sol.measure.guidance import (
@@ -226,7 +226,7 @@ class Toy:
             steps,
             lambda replace_latents: self.run(4.0, replace_latents),
             self.scheduler,
-            [self.denoiser],
+            toy_roles(self.denoiser).denoisers,
             self.clock,
             nominal=4.0,
         )
