@@ -6,7 +6,7 @@ from typing import Any
 
 from sol.models.families import describe_roles
 from sol.models.loading import LoadedModel, load_model
-from sol.models.memory_estimate import HEAD_ROOM, estimate_device_bytes
+from sol.models.memory.memory_estimate import HEAD_ROOM, estimate_device_bytes
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.skills.registry import TECHNIQUES
 from sol.technique import Technique, find_obstacle
@@ -38,7 +38,7 @@ def inspect_model(
 
 
 def describe_memory(loaded: LoadedModel) -> dict[str, Any]:
-    """Bytes as estimated before the weights were read; see `sol.models.memory_estimate`."""
+    """Bytes as estimated before the weights were read; see `sol.models.memory.memory_estimate`."""
     return {
         "dtype": loaded.workload.dtype,
         "offload": loaded.offload,

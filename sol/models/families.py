@@ -11,7 +11,7 @@ from typing import Any
 import diffusers
 
 from sol.errors import NotApplicableError
-from sol.models import (
+from sol.models.adapters import (
     cogvideox,
     cosmos,
     cosmos3,
@@ -22,9 +22,9 @@ from sol.models import (
     sana_video,
     wan,
 )
+from sol.models.adapters.seen_call import see_call
 from sol.models.cache_backends import cache_backend_capabilities
 from sol.models.machine import machine_capabilities
-from sol.models.seen_call import see_call
 from sol.roles import Roles
 from sol.target import Workload
 

@@ -12,13 +12,13 @@ import torch
 from sol.errors import ModelLoadError, SolError, UnknownNameError
 from sol.models.catalog import FAMILY_WORKLOADS, find_entry, split_revision
 from sol.models.families import Family, get_family_of_class
-from sol.models.memory_estimate import PartSize, estimate_parts, require_room
-from sol.models.model_index import ModelIndex, read_index
-from sol.models.model_source import check_model_name, resolve_folder
-from sol.models.offload import Offload, check_offload, place
-from sol.models.pipeline_reading import read_pipeline
-from sol.models.weights import check_weights
-from sol.models.weights import digest_weights as digest_weights
+from sol.models.files.model_index import ModelIndex, read_index
+from sol.models.files.model_source import check_model_name, resolve_folder
+from sol.models.files.pipeline_reading import read_pipeline
+from sol.models.files.weights import check_weights
+from sol.models.files.weights import digest_weights as digest_weights
+from sol.models.memory.memory_estimate import PartSize, estimate_parts, require_room
+from sol.models.memory.offload import Offload, check_offload, place
 from sol.target import Dtype, Model, Workload
 
 

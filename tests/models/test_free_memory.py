@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sol.models.free_memory import find_free_bytes, find_free_host_bytes
+from sol.models.memory.free_memory import find_free_bytes, find_free_host_bytes
 
 MIB = 1024**2
 OF_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import errors
 
 from sol.errors import ModelLoadError
-from sol.models.hub import fetch
+from sol.models.files.hub import fetch
 from sol.models.loading import load_model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -131,7 +131,7 @@ def test_the_revision_reaches_the_hub(name, revision, expected, monkeypatch):
     def refuse(_source, revision, _allow_pickle):
         raise Reached(revision)
 
-    monkeypatch.setattr("sol.models.model_source.fetch", refuse)
+    monkeypatch.setattr("sol.models.files.model_source.fetch", refuse)
     with pytest.raises(Reached) as raised:
         load_model(name, device="cpu", revision=revision)
     assert raised.value.args == (expected,)

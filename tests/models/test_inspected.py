@@ -14,10 +14,10 @@ from example_prompts import OTHER_PROMPT, PROMPT
 from tiny import skyreels
 
 from sol.errors import NotApplicableError
+from sol.models.adapters.inspected import default_workload
+from sol.models.adapters.seen_call import see_call
 from sol.models.families import describe_roles, get_family, get_family_of_class
-from sol.models.inspected import default_workload
 from sol.models.loading import load_model
-from sol.models.seen_call import see_call
 from sol.roles import Capability
 from sol.runtime.applied import install_stack
 from sol.runtime.clone import clone_pipeline

@@ -10,8 +10,8 @@ import torch
 from contracts.models import PLAIN, denoise
 from tiny_models import TINY, build_tiny, tiny_workload
 
+from sol.models.adapters.published import find_teacache
 from sol.models.families import describe_roles, get_family
-from sol.models.published import find_teacache
 from sol.runtime.applied import install_stack
 from sol.technique import StackItem
 

@@ -9,8 +9,8 @@ from example_prompts import OTHER_PROMPT, PROMPT
 from tiny import ltx2
 from tiny_models import build_tiny, tiny_workload
 
+from sol.models.adapters.ltx2 import stretch_coords
 from sol.models.families import describe_roles, get_family
-from sol.models.ltx2 import stretch_coords
 from sol.roles import Capability
 from sol.runtime.applied import install_stack
 from sol.technique import StackItem

@@ -10,15 +10,15 @@ from tiny_models import build_tiny
 from torch import nn
 
 from sol.errors import ModelLoadError
+from sol.models.files.model_index import read_index
 from sol.models.loading import load_model
-from sol.models.memory_estimate import (
+from sol.models.memory.memory_estimate import (
     HEAD_ROOM,
     PartSize,
     estimate_device_bytes,
     estimate_parts,
     require_room,
 )
-from sol.models.model_index import read_index
 
 GIB = 1024**3
 PARTS = (
@@ -126,6 +126,6 @@ def test_too_little_memory_is_known_before_weights_are_read(tmp_path, monkeypatc
         raise AssertionError("the weights were read")
 
     monkeypatch.setattr("sol.models.loading.read_pipeline", read)
-    monkeypatch.setattr("sol.models.free_memory.find_free_host_bytes", lambda: 1000)
+    monkeypatch.setattr("sol.models.memory.free_memory.find_free_host_bytes", lambda: 1000)
     with pytest.raises(ModelLoadError, match=r"GiB of memory on cpu, where 0.00 GiB are free"):
         load_model(str(tmp_path), device="cpu")

@@ -10,9 +10,9 @@ from tiny_models import build_tiny
 
 from sol.errors import ModelLoadError
 from sol.models.catalog import NOT_LOADABLE
+from sol.models.files.model_index import read_index
+from sol.models.files.model_source import check_model_name
 from sol.models.loading import default_workload, load_model
-from sol.models.model_index import read_index
-from sol.models.model_source import check_model_name
 
 LTX = {
     "_class_name": "LTXPipeline",

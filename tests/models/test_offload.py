@@ -15,7 +15,7 @@ from tiny_models import build_tiny, tiny_workload
 import sol
 from sol.errors import ModelLoadError, UnknownNameError
 from sol.models.loading import load_model
-from sol.models.offload import check_offload, place, place_groups
+from sol.models.memory.offload import check_offload, place, place_groups
 from sol.runtime.render import render
 
 
@@ -78,7 +78,7 @@ def test_an_unknown_way_lists_the_known_ones():
 
 @pytest.mark.parametrize("offload", ["model", "sequential"])
 def test_what_needs_accelerate_says_so(offload, monkeypatch):
-    monkeypatch.setattr("sol.models.offload.find_spec", lambda _: None)
+    monkeypatch.setattr("sol.models.memory.offload.find_spec", lambda _: None)
     with pytest.raises(ModelLoadError, match=r"needs accelerate.*or use --offload group"):
         check_offload(offload, "cuda")
     assert check_offload("group", "cuda") == "group"

@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 from tiny_models import build_tiny
 
 from sol.errors import ModelLoadError
+from sol.models.files.safetensors_header import read_header
+from sol.models.files.weights import digest_weights, find_safetensors
 from sol.models.loading import load_model
-from sol.models.safetensors_header import read_header
-from sol.models.weights import digest_weights, find_safetensors
 
 PLAIN = "diffusion_pytorch_model.safetensors"
 

@@ -11,9 +11,9 @@ from tiny_models import build_tiny
 
 from sol.diagnosis import Diagnosis
 from sol.integrator.accepted import find_accepted
+from sol.models.adapters.published import find_teacache
 from sol.models.catalog import CATALOG, FAMILY_WORKLOADS, find_entry
 from sol.models.families import describe_roles
-from sol.models.published import find_teacache
 from sol.roles import PublishedTeaCache
 from sol.search.agent import SkillAgent
 from sol.search.records import Brief, Offer, Outcome, Quality, QualityFloor

@@ -248,7 +248,7 @@ def test_first_settings_are_configs_within_the_knobs(pipeline, workload, name):
 
 
 def test_published_coefficients_are_taken_for_exactly_their_denoiser(pipeline, workload):
-    from sol.models.published import find_teacache
+    from sol.models.adapters.published import find_teacache
 
     roles = describe_roles(pipeline)
     config = type("Config", (), {

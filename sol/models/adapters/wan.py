@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from sol.forward_arguments import argument_reader
-from sol.models.block_parts import (
+from sol.models.adapters.block_parts import (
     TOKEN_TRANSFORMER,
     VIDEO_TRANSFORMER,
     describe_cross_attention,
@@ -17,8 +17,8 @@ from sol.models.block_parts import (
     find_linears,
     find_projections,
 )
-from sol.models.published import find_teacache
-from sol.models.token_grid import as_called, patched_grid
+from sol.models.adapters.published import find_teacache
+from sol.models.adapters.token_grid import as_called, patched_grid
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.target import Workload
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from sol.forward_arguments import argument_reader
-from sol.models.block_parts import (
+from sol.models.adapters.block_parts import (
     TOKEN_TRANSFORMER,
     VIDEO_TRANSFORMER,
     describe_cross_attention,
@@ -22,8 +22,8 @@ from sol.models.block_parts import (
     find_projections,
     modulate,
 )
-from sol.models.published import find_teacache
-from sol.models.token_grid import describe_token_grid, resize_told_call, told_grid
+from sol.models.adapters.published import find_teacache
+from sol.models.adapters.token_grid import describe_token_grid, resize_told_call, told_grid
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.target import Workload
 

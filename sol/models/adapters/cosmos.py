@@ -13,14 +13,14 @@ import torch
 from torch.nn import functional as F
 
 from sol.forward_arguments import argument_reader, replace_arguments
-from sol.models.block_parts import (
+from sol.models.adapters.block_parts import (
     VIDEO_TRANSFORMER,
     describe_cross_attention,
     find_gelu_projections,
     find_linears,
     find_projections,
 )
-from sol.models.token_grid import patched_grid
+from sol.models.adapters.token_grid import patched_grid
 from sol.roles import Call, Capability, DenoiserRoles, Roles
 from sol.target import Workload
 

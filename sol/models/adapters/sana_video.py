@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from sol.forward_arguments import argument_reader
-from sol.models.block_parts import (
+from sol.models.adapters.block_parts import (
     VIDEO_TRANSFORMER,
     describe_cross_attention,
     find_attention_sites,
@@ -17,7 +17,7 @@ from sol.models.block_parts import (
     find_projections,
     modulate,
 )
-from sol.models.token_grid import as_called, patched_grid
+from sol.models.adapters.token_grid import as_called, patched_grid
 from sol.roles import Capability, DenoiserRoles, Roles
 from sol.target import Workload
 

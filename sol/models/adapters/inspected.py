@@ -15,8 +15,8 @@ from typing import Any
 from torch import nn
 
 from sol.errors import NotApplicableError
-from sol.models.block_parts import find_linears
-from sol.models.seen_call import DENOISER, TWO_CALLS, SeenCall, see_call
+from sol.models.adapters.block_parts import find_linears
+from sol.models.adapters.seen_call import DENOISER, TWO_CALLS, SeenCall, see_call
 from sol.roles import Capability, DenoiserRoles, Guidance, Roles, TokenGrid
 from sol.target import Workload
 
@@ -73,7 +73,7 @@ def default_workload(pipeline_class: type[Any]) -> Workload:
     if open_sizes:
         raise NotApplicableError(
             f"{pipeline_class.__name__} has no default for {', '.join(open_sizes)}, and Sol has "
-            "no adapter that knows one: write one in sol/models."
+            "no adapter that knows one: write one in sol/models/adapters."
         )
     return Workload(
         height=given["height"],

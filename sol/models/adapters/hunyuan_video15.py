@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from sol.attach import set_attribute, undo_all
 from sol.call_form import CallForm, streams_form
 from sol.forward_arguments import argument_reader, replace_arguments
-from sol.models.block_parts import find_gelu_projections, find_linears, find_projections
-from sol.models.token_grid import patched_grid
+from sol.models.adapters.block_parts import find_gelu_projections, find_linears, find_projections
+from sol.models.adapters.token_grid import patched_grid
 from sol.roles import AttentionSite, Call, Capability, DenoiserRoles, Roles
 from sol.target import Workload
 

@@ -15,7 +15,7 @@ import torch
 
 from sol.call_form import CallForm, streams_form
 from sol.forward_arguments import argument_reader, tensors_in
-from sol.models.block_parts import find_linears
+from sol.models.adapters.block_parts import find_linears
 from sol.roles import (
     AttentionSite,
     Capability,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sol.errors import ModelLoadError
-from sol.models.model_index import ModelIndex
-from sol.models.safetensors_header import read_header
+from sol.models.files.model_index import ModelIndex
+from sol.models.files.safetensors_header import read_header
 
 _CHUNK_BYTES = 1 << 20
 

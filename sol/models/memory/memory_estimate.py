@@ -14,11 +14,11 @@ from pathlib import Path
 import torch
 
 from sol.errors import ModelLoadError
-from sol.models.free_memory import find_free_bytes
-from sol.models.model_index import ModelIndex, Part
-from sol.models.offload import Offload
-from sol.models.safetensors_header import StoredTensor, read_header
-from sol.models.weights import find_pickles, find_safetensors
+from sol.models.files.model_index import ModelIndex, Part
+from sol.models.files.safetensors_header import StoredTensor, read_header
+from sol.models.files.weights import find_pickles, find_safetensors
+from sol.models.memory.free_memory import find_free_bytes
+from sol.models.memory.offload import Offload
 
 HEAD_ROOM = 0.1
 """Of the weights on the device, for activations. An assumption, not a measurement."""

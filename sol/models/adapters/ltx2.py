@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from sol.call_form import Args, CallForm, Kwargs, streams_form
 from sol.forward_arguments import argument_reader, replace_arguments
-from sol.models.block_parts import (
+from sol.models.adapters.block_parts import (
     TOKEN_TRANSFORMER,
     VIDEO_TRANSFORMER,
     describe_cross_attention,
@@ -29,7 +29,7 @@ from sol.models.block_parts import (
     find_projections,
     modulate,
 )
-from sol.models.token_grid import describe_token_grid, told_grid
+from sol.models.adapters.token_grid import describe_token_grid, told_grid
 from sol.roles import (
     AttentionKind,
     AttentionSite,

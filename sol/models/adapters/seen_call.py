@@ -64,7 +64,7 @@ def see_call(pipeline_class: type[Any]) -> SeenCall:
     if obstacle:
         raise NotApplicableError(
             f"Sol has no adapter for {name}, and cannot make one by looking at it: {obstacle}. "
-            "A new family is one file in sol/models and one row in sol/models/families.py."
+            "A new family is one file in sol/models/adapters, one row in sol/models/families.py."
         )
     return seen
 

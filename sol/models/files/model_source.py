@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sol.errors import ModelLoadError, UnknownNameError
 from sol.models.catalog import CATALOG, NOT_LOADABLE, find_entry, split_revision
-from sol.models.hub import fetch
+from sol.models.files.hub import fetch
 
 LOCAL = "local"
 """The revision of a folder."""

@@ -14,8 +14,8 @@ import torch
 
 from sol.call_form import streams_form
 from sol.forward_arguments import argument_reader
-from sol.models.block_parts import find_gelu_projections, find_linears, find_projections
-from sol.models.published import find_teacache
+from sol.models.adapters.block_parts import find_gelu_projections, find_linears, find_projections
+from sol.models.adapters.published import find_teacache
 from sol.roles import (
     Capability,
     DenoiserRoles,

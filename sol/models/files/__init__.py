@@ -1,0 +1,1 @@
+"""Where a model is, what its folder holds, and reading it."""
