@@ -38,8 +38,9 @@ family: diffusers' own classes, four blocks, random weights, on a CPU. Written b
 nothing here is written by hand.
 
 A number: the tests that the technique passed on the family, undo, identity, evidence and no state
-across videos among them. `machine`: the family has what the technique needs, the machine of this
-run has not. A number in brackets: why the technique does not apply.
+across videos among them; compiled code is put through all of them on `wan` alone. `machine`: the
+family has what the technique needs, the machine of this run has not. A number in brackets: why
+the technique does not apply.
 """
 
 
@@ -91,9 +92,9 @@ def read_results(
 
 def describe_cell(technique: Technique, roles: Roles) -> Cell:
     """What is known without a test."""
-    of_machine = {name for group in machine_capabilities("cpu", torch.float32) for name in group}
+    _, not_here = machine_capabilities("cpu", torch.float32)
     missing = sorted(technique.requires - roles.capabilities)
-    of_family = [name for name in missing if name not in of_machine]
+    of_family = [name for name in missing if roles.lacks[name] != not_here.get(name)]
     if of_family:
         return Cell(obstacle=roles.lacks[of_family[0]])
     return Cell(needs_machine=roles.lacks[missing[0]] if missing else "")
