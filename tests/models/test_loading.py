@@ -7,10 +7,11 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 from example_prompts import PROMPT
-from tiny_models import FAMILIES, build_tiny, build_tiny_experts, tiny_workload
+from tiny_models import FAMILIES, VARIANTS, build_tiny, build_tiny_experts, tiny_workload
 
 from sol.errors import ModelLoadError, NotApplicableError
 from sol.models.catalog import CATALOG, FAMILY_WORKLOADS
+from sol.models.families import get_family
 from sol.models.loading import default_workload, load_model
 from sol.runtime.render import render
 
@@ -22,15 +23,15 @@ needs_accelerate = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize(
-    "family", ["ltx", pytest.param("wan", marks=needs_accelerate), "sana_video"]
-)
+@needs_accelerate
+@pytest.mark.parametrize("family", [*FAMILIES, *VARIANTS])
 def test_a_saved_pipeline_comes_back_the_same(family, tmp_path):
     pipeline = build_tiny(family)
     pipeline.save_pretrained(tmp_path)
     loaded = load_model(str(tmp_path), device="cpu")
-    assert loaded.model.family == family
-    assert loaded.workload == WORKLOADS[family].with_overrides({"dtype": "float32"})
+    name = get_family(pipeline).name
+    assert loaded.model.family == name
+    assert loaded.workload == WORKLOADS[name].with_overrides({"dtype": "float32"})
     workload = tiny_workload(family)
     before = render(pipeline, workload, PROMPT, 0)
     after = render(loaded.pipeline, workload, PROMPT, 0)
